@@ -1,0 +1,153 @@
+// Turns zod's issues into messages that say which key, what was got and what would be right.
+
+import { z } from 'zod'
+import { fail } from '../../errors.js'
+import { nearestKey } from './nearest.js'
+
+type Issue = z.core.$ZodIssue
+type Node = z.core.$ZodType
+/** JSON Schema of a field, with the extra `expected` that fields may carry. */
+interface Described {
+  type?: string | string[]
+  enum?: unknown[]
+  const?: unknown
+  minimum?: number
+  maximum?: number
+  exclusiveMinimum?: number
+  exclusiveMaximum?: number
+  anyOf?: Described[]
+  expected?: string
+}
+
+/**
+ * Parses `input` by `schema`. Throws a `TypeError` (a wrong key or type) or `RangeError` (a value out of bounds) whose message
+ * names each wrong key, code `ERR_CONFIG`.
+ */
+export function parseWith<T extends Node>(schema: T, input: unknown, where = 'config'): z.output<T> {
+  const result = z.safeParse(schema, input ?? {})
+  if (result.success) return result.data
+  const messages = [...new Set(result.error.issues.flatMap((issue) => explain(schema, input, issue)))]
+  const kind = result.error.issues.some((i) => i.code === 'unrecognized_keys' || i.code === 'invalid_type')
+    ? 'TypeError'
+    : 'RangeError'
+  return fail(kind, 'ERR_CONFIG', `[${where}] ${messages.join('; ')}`)
+}
+
+function explain(schema: Node, input: unknown, issue: Issue): string[] {
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(schema, issue.path, key))
+  if (issue.code === 'invalid_union') return explainUnion(schema, input, issue)
+  const got = show(valueAt(input, issue.path))
+  const custom = issue.code === 'custom' && !issue.params?.expected
+  const name = issue.path.length ? `${pathName(issue.path)}: ` : ''
+  if (custom) return [`${name}${issue.message}`]
+  return [`${name}expected ${expectedText(nodeAt(schema, issue.path))}, got ${got}`]
+}
+
+/** A union is explained by the branch that came furthest, or by its own `expected`. */
+function explainUnion(schema: Node, input: unknown, issue: Issue & { code: 'invalid_union' }): string[] {
+  const inside = (issue.errors ?? []).find((errors) => errors.length > 0 && errors.every((e) => e.path.length > 0))
+  if (inside) return inside.flatMap((e) => explain(schema, input, { ...e, path: [...issue.path, ...e.path] } as Issue))
+  const expected = expectedText(nodeAt(schema, issue.path))
+  return [`${pathName(issue.path)}: expected ${expected}, got ${show(valueAt(input, issue.path))}`]
+}
+
+function unknownKey(schema: Node, path: readonly PropertyKey[], key: string): string {
+  const keys = keysOf(nodeAt(schema, path))
+  const near = nearestKey(key, keys)
+  const inside = path.length ? ` in ${pathName(path)}` : ''
+  if (near) return `unknown key "${key}"${inside}; did you mean "${near}"?`
+  const known = keys.length <= 12 ? `the keys are ${keys.join(', ')}` : 'docs/configuration.md lists the keys'
+  return `unknown key "${key}"${inside}; ${known}`
+}
+
+const pathName = (path: readonly PropertyKey[]) =>
+  path.map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i ? '.' : ''}${String(p)}`)).join('')
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+    value = (value as Record<PropertyKey, unknown>)[key]
+  }
+  return value
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}…` : value)
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`
+  if (typeof value === 'object' && value !== null) return 'a group of keys'
+  return typeof value === 'function' ? 'a function' : String(value)
+}
+
+/** The schema inside wrappers such as default and nullable. */
+function inner(node: Node): Node {
+  const def = node._zod.def as { type: string; innerType?: Node; in?: Node; out?: Node }
+  if (def.type === 'pipe') return inner(def.in!._zod.def.type === 'transform' ? def.out! : def.in!)
+  return def.innerType ? inner(def.innerType) : node
+}
+
+function nodeAt(schema: Node, path: readonly PropertyKey[]): Node | undefined {
+  let node: Node | undefined = schema
+  for (const key of path) {
+    const def = inner(node)._zod.def as { shape?: Record<string, Node>; element?: Node; options?: Node[] }
+    const options: Node[] = def.options ?? [inner(node)]
+    node = options
+      .map((o) => inner(o)._zod.def as { shape?: Record<string, Node>; element?: Node })
+      .map((d) => (typeof key === 'number' ? d.element : d.shape?.[String(key)]))
+      .find((n) => n !== undefined)
+    if (!node) return undefined
+  }
+  return node
+}
+
+function keysOf(node: Node | undefined): string[] {
+  if (!node) return []
+  const def = inner(node)._zod.def as { shape?: object; options?: Node[] }
+  return def.options ? def.options.flatMap(keysOf) : Object.keys(def.shape ?? {})
+}
+
+/** A phrase for what a field takes: "an integer of at least 2", "one of "token", "sequence"". */
+export function expectedText(node: Node | undefined): string {
+  if (!node) return 'another value'
+  return phrase(z.toJSONSchema(node, { io: 'input', unrepresentable: 'any' }) as Described)
+}
+
+function phrase(d: Described): string {
+  if (d.expected) return d.expected
+  if (d.enum) return `one of ${d.enum.map((v) => JSON.stringify(v)).join(', ')}`
+  if (d.anyOf) return d.anyOf.map(phrase).join(', or ')
+  const types = [d.type ?? []].flat()
+  const orNull = types.includes('null') && types.length > 1 ? ' or null' : ''
+  switch (types[0]) {
+    case 'integer':
+      return `an integer${bounds(d)}${orNull}`
+    case 'number':
+      return `a number${bounds(d)}${orNull}`
+    case 'boolean':
+      return `true or false${orNull}`
+    case 'string':
+      return `a text${orNull}`
+    case 'array':
+      return `a list${orNull}`
+    case 'object':
+      return `a group of keys${orNull}`
+    case 'null':
+      return 'null'
+    default:
+      return 'another value'
+  }
+}
+
+function bounds(d: Described): string {
+  const upper = d.maximum === Number.MAX_SAFE_INTEGER ? undefined : d.maximum
+  const lower = d.minimum === Number.MIN_SAFE_INTEGER ? undefined : d.minimum
+  if (lower !== undefined && upper !== undefined) return ` from ${lower} to ${upper}`
+  const parts = [
+    lower !== undefined && ` of at least ${lower}`,
+    d.exclusiveMinimum !== undefined && ` above ${d.exclusiveMinimum}`,
+    upper !== undefined && ` of at most ${upper}`,
+    d.exclusiveMaximum !== undefined && ` below ${d.exclusiveMaximum}`,
+  ].filter(Boolean)
+  return parts.join(' and')
+}
