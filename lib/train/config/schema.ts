@@ -85,13 +85,10 @@ const grpoOnlyShape = {
     .enum(['token', 'sequence'])
     .default('token')
     .meta({ description: 'Ratio per token, or one per sequence (GSPO).', trl: true }),
-  scaleRewards: z
-    .enum(['group', 'batch', 'none'])
-    .default('group')
-    .meta({
-      description: 'What advantages are divided by: the standard deviation of the group, the batch, or 1.',
-      trl: true,
-    }),
+  scaleRewards: z.enum(['group', 'batch', 'none']).default('group').meta({
+    description: 'What advantages are divided by: the standard deviation of the group, the batch, or 1.',
+    trl: true,
+  }),
   epsilon: nonNegative(0.2, 'The ratio is clipped below 1 - epsilon.', true),
   epsilonHigh: z.number().min(0).nullable().default(null).meta({
     description:
