@@ -1,0 +1,76 @@
+import { fail } from '../errors.js'
+import { type DeviceInfo, type MemoryInfo, native } from './native.js'
+
+/** A device: memory and an in-order stream on which ops are queued. Get one from {@link device}. */
+export class Device {
+  /** @internal */
+  constructor(
+    readonly name: string,
+    readonly index: number,
+    readonly description: string,
+  ) {}
+
+  /** Resolves when everything queued so far has run; rejects with the first error since the last await. */
+  synchronize(): Promise<void> {
+    return native.sync(this.index)
+  }
+
+  /** Memory figures in bytes. */
+  memory(): MemoryInfo {
+    return native.memory(this.index)
+  }
+
+  /** Starts a new measurement of {@link MemoryInfo.peak}. */
+  resetPeakMemory(): void {
+    native.resetPeak(this.index)
+  }
+
+  /** Allocations that would hold more than `bytes` from the system fail with `ERR_MEMORY`. */
+  setMemoryLimit(bytes: number): void {
+    native.setMemoryLimit(this.index, bytes)
+  }
+
+  /** Gives free memory back to the system; waits for the stream. Returns the bytes released. */
+  trim(): number {
+    return native.trim(this.index)
+  }
+}
+
+const opened = new Map<string, Device>()
+
+/** Every device that this build knows, whether it can be used here, and why not. */
+export function devices(): DeviceInfo[] {
+  return native.devices()
+}
+
+/**
+ * Opens a device: `'cpu'`, `'cuda:0'`, `'simt'`, or `'auto'` for the fastest one available.
+ *
+ * @throws `ERR_DEVICE` with the reason when it is not available.
+ */
+export function device(name: string | Device = 'auto'): Device {
+  if (name instanceof Device) return name
+  const list = devices()
+  const wanted =
+    name === 'auto'
+      ? (list.find((d) => d.available && d.name.startsWith('cuda')) ?? list.find((d) => d.available))
+      : list.find((d) => d.name === name)
+  if (!wanted) {
+    const known = list.map((d) => `"${d.name}"`).join(', ')
+    fail('Error', 'ERR_DEVICE', `[device] expected "auto" or one of ${known}, got ${JSON.stringify(name)}`)
+  }
+  if (!wanted.available) {
+    fail('Error', 'ERR_DEVICE', `[device] ${wanted.name} is not available: ${wanted.reason ?? 'no reason given'}`)
+  }
+  let d = opened.get(wanted.name)
+  if (!d) {
+    d = new Device(wanted.name, native.openDevice(wanted.name), wanted.description)
+    opened.set(wanted.name, d)
+  }
+  return d
+}
+
+/** Threads that CPU kernels use (CALLGRAD_THREADS, OMP_NUM_THREADS, else the CPUs at hand). */
+export function threadCount(): number {
+  return native.threads()
+}

@@ -1,0 +1,86 @@
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { fail } from '../errors.js'
+
+/** One declaration of the native op table; `scripts/generate-ops.mjs` turns these into `ops.generated.ts`. */
+export interface NativeOp {
+  name: string
+  doc: string
+  inputs: {
+    name: string
+    dtypes: string[]
+    optional: boolean
+    inout: boolean
+    strided: boolean
+    packed: boolean
+    doc: string
+  }[]
+  outputs: { name: string; doc: string }[]
+  attrs: { name: string; kind: 'float' | 'int' | 'bool'; default: number; required: boolean; doc: string }[]
+}
+
+export interface DeviceInfo {
+  name: string
+  available: boolean
+  /** Why it is not available, and what would make it so. */
+  reason?: string
+  description: string
+}
+
+export interface MemoryInfo {
+  /** Bytes in live tensors. */
+  allocated: number
+  /** Highest `allocated` since the last reset. */
+  peak: number
+  /** Bytes held from the system, free blocks included. */
+  reserved: number
+  /** Requests that would take `reserved` past this fail. */
+  limit: number
+  /** Bytes of kernels' scratch space. */
+  scratch: number
+  /** Live tensors. */
+  tensors: number
+}
+
+interface NativeAddon {
+  /** Arguments and results of `run`, `create` and `view`; the layout stands in bindings/addon.cpp. */
+  arguments: Float64Array
+  ops(): NativeOp[]
+  devices(): DeviceInfo[]
+  openDevice(name: string): number
+  run(op: number): void
+  cost(op: number): void
+  create(): number
+  view(): number
+  release(id: number): boolean
+  upload(id: number, data: NodeJS.TypedArray): void
+  read(id: number): Promise<Float32Array | Uint16Array | Int32Array | Uint8Array>
+  sync(device: number): Promise<void>
+  memory(device: number): MemoryInfo
+  resetPeak(device: number): void
+  setMemoryLimit(device: number, bytes: number): void
+  trim(device: number): number
+  threads(): number
+}
+
+/** The package's root: this file is dist/lib/tensor/native.js. */
+export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url)
+  try {
+    return require('node-gyp-build')(packageRoot) as NativeAddon
+  } catch (error) {
+    fail(
+      'Error',
+      'ERR_ADDON',
+      `[callgrad] expected the native addon in ${packageRoot}; in a checkout, "npm run setup" builds it (${
+        error instanceof Error ? error.message.split('\n')[0] : String(error)
+      })`,
+      error,
+    )
+  }
+}
+
+export const native = load()

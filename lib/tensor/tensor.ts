@@ -1,0 +1,237 @@
+import { fail } from '../errors.js'
+import { type Device, device as openDevice } from './device.js'
+import { native } from './native.js'
+import { adopt, forget } from './scope.js'
+
+/** Element types; the order is native/core/dtype.h's. */
+export const dtypes = ['f32', 'bf16', 'i32', 'u8'] as const
+export type DType = (typeof dtypes)[number]
+
+export const dtypeBytes: Record<DType, number> = { f32: 4, bf16: 2, i32: 4, u8: 1 }
+
+const args = native.arguments
+const finalizer = new FinalizationRegistry<number>((id) => {
+  native.release(id)
+})
+
+/**
+ * A dense array in a device's memory. Ops on it are queued; only reading awaits.
+ *
+ * Memory is freed by {@link Tensor.dispose}, by the end of a {@link scope}, or, late, by the garbage collector.
+ */
+export class Tensor {
+  /** Handle of the native tensor; a negative number once disposed. */
+  id: number
+  /** Tape entries that still need this tensor, see {@link retain}. */
+  #holders = 0
+  #orphaned = false
+
+  /** @internal Use {@link tensor}, {@link empty} or an op. */
+  constructor(
+    id: number,
+    readonly device: Device,
+    readonly dtype: DType,
+    readonly shape: readonly number[],
+    /** Elements between consecutive indices of the first dimension. */
+    readonly rowStride: number,
+    /** 0: plain rows; otherwise a packed weight that only GEMM ops accept. */
+    readonly layout = 0,
+  ) {
+    this.id = id
+    finalizer.register(this, id, this)
+    adopt(this)
+  }
+
+  get size(): number {
+    return product(this.shape)
+  }
+
+  get disposed(): boolean {
+    return this.id < 0
+  }
+
+  /** Frees the memory as soon as the ops that are queued have used it. Safe to call twice. */
+  dispose(): void {
+    if (this.id < 0) return
+    finalizer.unregister(this)
+    native.release(this.id)
+    this.id = -2
+    forget(this)
+  }
+
+  /** Keeps the tensor past the end of its scope until {@link release}; counted. The tape's way to save an activation. */
+  retain(): this {
+    this.#holders++
+    return this
+  }
+
+  release(): void {
+    if (--this.#holders <= 0 && this.#orphaned) this.dispose()
+  }
+
+  /** @internal The scope that made this tensor ended. */
+  leaveScope(): void {
+    if (this.#holders > 0) this.#orphaned = true
+    else this.dispose()
+  }
+
+  /**
+   * A view of the same memory: the given shape from element `offset` on, rows `rowStride` elements apart.
+   *
+   * @throws `ERR_RANGE` when it would reach outside this tensor.
+   */
+  view(shape: readonly number[], offset = 0, rowStride = product(shape.slice(1))): Tensor {
+    args[0] = this.id
+    args[1] = offset
+    args[2] = rowStride
+    writeSpec(3, this.dtype, shape)
+    return new Tensor(native.view(), this.device, this.dtype, [...shape], rowStride)
+  }
+
+  /** The same elements in another shape; one dimension may be -1. Needs contiguous rows. */
+  reshape(shape: readonly number[]): Tensor {
+    const known = product(shape.filter((n) => n !== -1))
+    const full = shape.map((n) => (n === -1 ? this.size / Math.max(1, known) : n))
+    if (product(full) !== this.size || !this.contiguous) {
+      fail('RangeError', 'ERR_SHAPE', `[reshape] expected ${this.size} contiguous elements, got shape [${shape}]`)
+    }
+    return this.view(full)
+  }
+
+  /** Rows [begin, end) of the first dimension. */
+  rows(begin: number, end: number): Tensor {
+    return this.view([end - begin, ...this.shape.slice(1)], begin * this.rowStride, this.rowStride)
+  }
+
+  /** Columns [begin, end) of a [T, C] tensor. */
+  columns(begin: number, end: number): Tensor {
+    return this.view([this.shape[0] ?? 0, end - begin], begin, this.rowStride)
+  }
+
+  get contiguous(): boolean {
+    return (this.shape[0] ?? 1) <= 1 || this.rowStride === product(this.shape.slice(1))
+  }
+
+  /** The elements as f32 (bf16 widened), or i32 / u8 as they are, once everything queued before has run. */
+  async toArray(): Promise<Float32Array | Int32Array | Uint8Array> {
+    const data = await native.read(this.id)
+    return this.dtype === 'bf16' ? widen(data as Uint16Array) : (data as Float32Array | Int32Array | Uint8Array)
+  }
+
+  /** {@link toArray} of a float tensor. */
+  async toFloat32Array(): Promise<Float32Array> {
+    if (this.dtype !== 'f32' && this.dtype !== 'bf16') {
+      fail('TypeError', 'ERR_DTYPE', `[toFloat32Array] expected f32 or bf16, got ${this.dtype}`)
+    }
+    return (await this.toArray()) as Float32Array
+  }
+
+  /** {@link toArray} of an i32 tensor. */
+  async toInt32Array(): Promise<Int32Array> {
+    if (this.dtype !== 'i32') fail('TypeError', 'ERR_DTYPE', `[toInt32Array] expected i32, got ${this.dtype}`)
+    return (await this.toArray()) as Int32Array
+  }
+}
+
+export interface TensorOptions {
+  device?: Device | string
+  dtype?: DType
+}
+
+/**
+ * Copies data to a device.
+ *
+ * @param data numbers in row-major order; `Int32Array` makes i32, `Uint8Array` u8, everything else f32 (or bf16)
+ * @param shape sizes whose product is `data.length`; default one dimension
+ */
+export function tensor(
+  data: ArrayLike<number>,
+  shape: readonly number[] = [data.length],
+  {
+    device = 'auto',
+    dtype = data instanceof Int32Array ? 'i32' : data instanceof Uint8Array ? 'u8' : 'f32',
+  }: TensorOptions = {},
+): Tensor {
+  checkShape(shape)
+  if (product(shape) !== data.length) {
+    fail(
+      'RangeError',
+      'ERR_SHAPE',
+      `[tensor] expected ${product(shape)} values for shape [${shape}], got ${data.length}`,
+    )
+  }
+  const t = empty(shape, { device, dtype })
+  native.upload(t.id, encode(data, dtype))
+  return t
+}
+
+/** Overwrites a contiguous tensor's elements, in stream order. */
+export function write(t: Tensor, data: ArrayLike<number>): void {
+  native.upload(t.id, encode(data, t.dtype))
+}
+
+/** A tensor whose contents are undefined until an op writes them. */
+export function empty(shape: readonly number[], { device = 'auto', dtype = 'f32' }: TensorOptions = {}): Tensor {
+  checkShape(shape)
+  const d = openDevice(device)
+  args[0] = d.index
+  writeSpec(1, dtype, shape)
+  return new Tensor(native.create(), d, dtype, [...shape], product(shape.slice(1)))
+}
+
+function checkShape(shape: readonly number[]): void {
+  if (!Array.isArray(shape) || shape.length > 5 || shape.some((n) => !Number.isSafeInteger(n) || n < 0)) {
+    fail(
+      'RangeError',
+      'ERR_SHAPE',
+      `[tensor] expected a shape of at most 5 whole numbers, got ${JSON.stringify(shape)}`,
+    )
+  }
+}
+
+function writeSpec(at: number, dtype: DType, shape: readonly number[]): void {
+  const code = dtypes.indexOf(dtype)
+  if (code < 0) {
+    fail('TypeError', 'ERR_DTYPE', `[tensor] expected dtype ${dtypes.join(', ')}, got ${JSON.stringify(dtype)}`)
+  }
+  args[at] = code
+  args[at + 1] = shape.length
+  for (let i = 0; i < shape.length; i++) args[at + 2 + i] = shape[i]!
+}
+
+function encode(data: ArrayLike<number>, dtype: DType): NodeJS.TypedArray {
+  switch (dtype) {
+    case 'f32':
+      return data instanceof Float32Array ? data : Float32Array.from(data)
+    case 'bf16':
+      return data instanceof Uint16Array ? data : narrow(data instanceof Float32Array ? data : Float32Array.from(data))
+    case 'i32':
+      return data instanceof Int32Array ? data : Int32Array.from(data)
+    case 'u8':
+      return data instanceof Uint8Array ? data : Uint8Array.from(data)
+  }
+}
+
+/** bf16 bit patterns to floats. */
+export function widen(bits: Uint16Array): Float32Array {
+  const out = new Uint32Array(bits.length)
+  for (let i = 0; i < bits.length; i++) out[i] = bits[i]! << 16
+  return new Float32Array(out.buffer)
+}
+
+/** Floats to bf16 bit patterns, to nearest, ties to even; NaN stays NaN. */
+export function narrow(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  const out = new Uint16Array(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const u = bits[i]!
+    out[i] = (u & 0x7fffffff) > 0x7f800000 ? (u >>> 16) | 0x40 : (u + 0x7fff + ((u >>> 16) & 1)) >>> 16
+  }
+  return out
+}
+
+export function product(shape: readonly number[]): number {
+  let n = 1
+  for (const d of shape) n *= d
+  return n
+}

@@ -1,0 +1,56 @@
+// An in-order stream: tasks run one after another on a worker thread. The CPU's equivalent of a CUDA stream.
+//
+// A failing task poisons the stream: later tasks are skipped until the next completion point, which receives the
+// error and clears it (one error, reported once, where somebody awaits).
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "core/status.h"
+
+namespace callgrad {
+
+class Stream {
+ public:
+  // Work on the stream. run() is skipped while the stream is poisoned; a completion is always called.
+  struct Task {
+    virtual ~Task() = default;
+    virtual Status run() = 0;
+  };
+  using Completion = std::function<void(const Status&)>;
+
+  Stream();
+  ~Stream();  // runs what is queued, then joins
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  void enqueue(std::unique_ptr<Task> task);
+  // `work` runs if nothing failed before it; `done` gets its status or the pending error, on the worker thread.
+  void complete(std::function<Status()> work, Completion done);
+  // Waits on the calling thread until the queue is empty. Only for shutting down and native tests.
+  void drain();
+
+ private:
+  struct Item {
+    std::unique_ptr<Task> task;
+    std::function<Status()> work;
+    Completion done;
+  };
+  void push(Item item);
+  void loop();
+
+  // A producer that runs this far ahead of the worker waits: the bound is on memory, not on correctness.
+  static constexpr size_t kMaxQueued = 1 << 16;
+  std::mutex mutex_;
+  std::condition_variable wake_, room_, idle_;
+  std::deque<Item> queue_;
+  bool busy_ = false, closing_ = false, sleeping_ = false;
+  Status poison_;
+  std::thread worker_;
+};
+
+}  // namespace callgrad

@@ -1,0 +1,9 @@
+// The kernel families of one instruction set; each is defined by the file of its name.
+#pragma once
+#include "cpu/kernel_table.h"
+
+namespace callgrad::cpu::CG_ISA {
+
+void registerElementwise(KernelTable& table);
+
+}  // namespace callgrad::cpu::CG_ISA

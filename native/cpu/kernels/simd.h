@@ -1,0 +1,153 @@
+// Sixteen-lane float vectors through the compiler's vector extension: one source for every instruction set (a
+// 64-byte vector becomes one zmm, two ymm or four xmm registers). Compiled once per set into namespace CG_ISA.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "core/dtype.h"
+
+#if defined(__AVX512F__) || defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+namespace callgrad::cpu::CG_ISA {
+
+inline constexpr int kLanes = 16;
+typedef float Vec __attribute__((vector_size(64)));
+typedef int32_t IVec __attribute__((vector_size(64)));
+typedef uint32_t UVec __attribute__((vector_size(64)));
+typedef uint16_t HVec __attribute__((vector_size(32)));
+
+inline Vec splat(float x) { return Vec{} + x; }
+inline Vec load(const float* p) {
+  Vec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
+
+inline float toFloat(float x) { return x; }
+inline float toFloat(BFloat16 x) {
+  const uint32_t u = uint32_t(x.bits) << 16;
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
+}
+// Round to nearest, ties to even; NaN stays NaN (its payload's top bit is set).
+inline BFloat16 toBFloat16(float f) {
+  uint32_t u;
+  memcpy(&u, &f, 4);
+  if ((u & 0x7fffffffu) > 0x7f800000u) return {uint16_t((u >> 16) | 0x40)};
+  return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
+}
+template <typename T>
+inline T fromFloat(float f);
+template <>
+inline float fromFloat<float>(float f) {
+  return f;
+}
+template <>
+inline BFloat16 fromFloat<BFloat16>(float f) {
+  return toBFloat16(f);
+}
+
+inline Vec load(const BFloat16* p) {
+  HVec h;
+  memcpy(&h, p, sizeof h);
+  const UVec u = __builtin_convertvector(h, UVec) << 16;
+  Vec v;
+  memcpy(&v, &u, sizeof v);
+  return v;
+}
+inline void store(BFloat16* p, Vec v) {
+  UVec u;
+  memcpy(&u, &v, sizeof u);
+  const UVec rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+  const UVec isNan = (UVec)((u & 0x7fffffffu) > 0x7f800000u);
+  const HVec h = __builtin_convertvector((isNan & quiet) | (~isNan & rounded), HVec);
+  memcpy(p, &h, sizeof h);
+}
+
+// The first n lanes; the others read as `fill`.
+template <typename T>
+inline Vec loadPartial(const T* p, int n, float fill = 0.0f) {
+  float tmp[kLanes];
+  for (int i = 0; i < kLanes; i++) tmp[i] = i < n ? toFloat(p[i]) : fill;
+  return load(tmp);
+}
+template <typename T>
+inline void storePartial(T* p, Vec v, int n) {
+  for (int i = 0; i < n; i++) p[i] = fromFloat<T>(v[i]);
+}
+
+inline Vec select(IVec mask, Vec a, Vec b) {
+  IVec x, y;
+  memcpy(&x, &a, sizeof x);
+  memcpy(&y, &b, sizeof y);
+  const IVec r = (mask & x) | (~mask & y);
+  Vec v;
+  memcpy(&v, &r, sizeof v);
+  return v;
+}
+inline Vec vmax(Vec a, Vec b) { return select(a > b, a, b); }
+inline Vec vmin(Vec a, Vec b) { return select(a < b, a, b); }
+
+// Lanes are added in one fixed tree, so a row's sum does not depend on anything but the row.
+inline float sumLanes(Vec v) {
+  for (int width = 8; width >= 1; width /= 2)
+    for (int i = 0; i < width; i++) v[i] += v[i + width];
+  return v[0];
+}
+inline float maxLanes(Vec v) {
+  float m = v[0];
+  for (int i = 1; i < kLanes; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+// a * b + c in one rounding where the instruction set has it. The compiler may not contract on its own
+// (-ffp-contract=off): two kernels that must agree bit for bit would then depend on how each was inlined.
+inline Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  __m256 x[2], y[2], z[2];
+  memcpy(x, &a, sizeof a);
+  memcpy(y, &b, sizeof b);
+  memcpy(z, &c, sizeof c);
+  for (int i = 0; i < 2; i++) z[i] = _mm256_fmadd_ps(x[i], y[i], z[i]);
+  Vec r;
+  memcpy(&r, z, sizeof r);
+  return r;
+#else
+  return a * b + c;
+#endif
+}
+
+// e^x to about 1 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2], a degree-6 polynomial (Cephes' coefficients).
+// Below -87.3 the result is 0 (so e^-inf = 0), above 88.7 it is inf, NaN stays NaN.
+inline Vec exp(Vec x) {
+  const Vec clamped = vmax(vmin(x, splat(88.3762626647950f)), splat(-87.3365478515625f));
+  const Vec t = clamped * splat(1.44269504088896341f);
+  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding and subtracting it rounds to an integer
+  const Vec n = (t + magic) - magic;
+  Vec r = fma(n, splat(-0.693359375f), clamped);
+  r = fma(n, splat(2.12194440e-4f), r);
+  Vec p = splat(1.9875691500e-4f);
+  p = fma(p, r, splat(1.3981999507e-3f));
+  p = fma(p, r, splat(8.3334519073e-3f));
+  p = fma(p, r, splat(4.1665795894e-2f));
+  p = fma(p, r, splat(1.6666665459e-1f));
+  p = fma(p, r, splat(5.0000001201e-1f));
+  p = fma(p, r * r, r + splat(1.0f));
+  const IVec e = (__builtin_convertvector(n, IVec) + 127) << 23;
+  Vec scale;
+  memcpy(&scale, &e, sizeof scale);
+  Vec y = p * scale;
+  y = select(x < splat(-87.3365478515625f), splat(0.0f), y);
+  y = select(x > splat(88.72283905206835f), splat(std::numeric_limits<float>::infinity()), y);
+  return select(x == x, y, x);
+}
+
+}  // namespace callgrad::cpu::CG_ISA

@@ -1,0 +1,7 @@
+#include "ops/op_table.h"
+
+namespace callgrad {
+
+void declareLinearLogprobOps(std::vector<OpDecl>&) {}
+
+}  // namespace callgrad
