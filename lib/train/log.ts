@@ -28,18 +28,7 @@ export class JsonLines {
     readonly path: string,
     bytes: number,
   ) {
-    try {
-      mkdirSync(dirname(path), { recursive: true })
-      const length = existsSync(path) ? statSync(path).size : 0
-      if (length < bytes) {
-        fail('Error', 'ERR_IO', `[log] expected ${path} to have ${bytes} bytes as at the checkpoint, got ${length}`)
-      }
-      if (length > bytes) truncateSync(path, bytes)
-      this.file = openSync(path, 'a')
-    } catch (error) {
-      if (error instanceof Error && (error as { code?: string }).code === 'ERR_IO') throw error
-      return fail('Error', 'ERR_IO', `[log] cannot write ${path}: ${(error as Error).message}`, error)
-    }
+    this.file = open(path, bytes)
   }
 
   /** Appends records, one line each, in one write. */
@@ -61,5 +50,20 @@ export class JsonLines {
 
   close(): void {
     closeSync(this.file)
+  }
+}
+
+function open(path: string, bytes: number): number {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    const length = existsSync(path) ? statSync(path).size : 0
+    if (length < bytes) {
+      fail('Error', 'ERR_IO', `[log] expected ${path} to have ${bytes} bytes as at the checkpoint, got ${length}`)
+    }
+    if (length > bytes) truncateSync(path, bytes)
+    return openSync(path, 'a')
+  } catch (error) {
+    if (error instanceof Error && (error as { code?: string }).code === 'ERR_IO') throw error
+    return fail('Error', 'ERR_IO', `[log] cannot write ${path}: ${(error as Error).message}`, error)
   }
 }
