@@ -7,17 +7,17 @@ import * as assert from 'uvu/assert'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const lib = join(root, 'lib')
 
-/** From the top; a layer imports itself and what stands below it. Layers of one row stand side by side. */
+/** From the top; a layer imports itself and what stands below it. Entries of one row stand side by side, `x.ts` and `x` are one. */
 const layers = [
   ['index.ts', 'kernels.ts'],
   ['cli'],
   ['train'],
   ['eval'],
-  ['model.ts'],
+  ['model.ts', 'model'],
   ['rollout'],
   ['reward', 'data', 'text', 'formats'],
   ['nn'],
-  ['batch.ts'],
+  ['batch.ts', 'batch'],
   ['tensor'],
   ['errors.ts'],
 ]

@@ -1,6 +1,15 @@
 import type { z } from 'zod'
 import { parseWith } from './config/check.js'
-import { grpoSchema, sftSchema } from './config/schema.js'
+import {
+  type datasetSchema,
+  evalRunSchema,
+  generateRunSchema,
+  pick,
+  type rewardSchema,
+  sftRunSchema,
+  trainRunSchema,
+} from './config/run.js'
+import { grpoSchema, grpoShape, sftSchema, sftShape } from './config/schema.js'
 
 /** Settings of `GRPOTrainer` with every default filled in. */
 export type GRPOConfig = z.output<typeof grpoSchema>
@@ -23,3 +32,27 @@ export function parseGRPOConfig(options: unknown): GRPOConfig {
 export function parseSFTConfig(options: unknown): SFTConfig {
   return parseWith(sftSchema, options)
 }
+
+/** What `callgrad train` reads: {@link GRPOConfig} and, beside it, model, data, reward and prompt format. */
+export type TrainRun = z.output<typeof trainRunSchema>
+/** What `callgrad sft` reads. */
+export type SFTRun = z.output<typeof sftRunSchema>
+/** What `callgrad eval` reads. */
+export type EvalRun = z.output<typeof evalRunSchema>
+/** What `callgrad generate` reads. */
+export type GenerateRun = z.output<typeof generateRunSchema>
+/** Which records of which file. */
+export type DatasetSpec = z.output<typeof datasetSchema>
+/** Rewards by name, with weights. */
+export type RewardSpec = z.output<typeof rewardSchema>
+
+/** Checks and completes what the commands read; each throws as {@link parseGRPOConfig} does. */
+export const parseTrainRun = (options: unknown): TrainRun => parseWith(trainRunSchema, options)
+export const parseSFTRun = (options: unknown): SFTRun => parseWith(sftRunSchema, options)
+export const parseEvalRun = (options: unknown): EvalRun => parseWith(evalRunSchema, options)
+export const parseGenerateRun = (options: unknown): GenerateRun => parseWith(generateRunSchema, options)
+
+/** The trainer's part of a run. */
+export const grpoPart = (run: TrainRun): GRPOConfig => parseGRPOConfig(pick(grpoShape, run))
+/** The trainer's part of a supervised run. */
+export const sftPart = (run: SFTRun): SFTConfig => parseSFTConfig(pick(sftShape, run))

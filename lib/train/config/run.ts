@@ -1,0 +1,163 @@
+// What `callgrad train | sft | eval | generate` read from a file and --set: the trainer's own settings and, beside them in one flat
+// list, which model on which data with which reward.
+
+import { z } from 'zod'
+import { count, fraction, memory } from './fields.js'
+import { checkCommon, checkGrpo, grpoShape, resolveGrpo, sftShape } from './schema.js'
+
+const text = (description: string) => z.string().min(1).meta({ description, expected: 'a text' })
+
+const partPattern = /^([1-9]\d*)\/([1-9]\d*)$/
+
+/** Which records of which file. */
+export const datasetSchema = z
+  .preprocess(
+    (value) => (typeof value === 'string' ? { path: value } : value),
+    z.strictObject({
+      path: text('A .jsonl or .json file, or "synthetic" for generated tasks.'),
+      format: z.enum(['auto', 'xlam', 'toolace', 'callgrad']).default('auto').meta({
+        description: 'How records are written; auto looks at the first one.',
+      }),
+      split: z.enum(['all', 'train', 'dev']).default('all').meta({
+        description:
+          'A part that is chosen by a hash of each id, so that it never depends on the order: 9 of 10 train, 1 dev.',
+      }),
+      part: z
+        .string()
+        .regex(partPattern)
+        .refine(
+          (part) => {
+            const [, index, of] = partPattern.exec(part) ?? []
+            return Number(index) <= Number(of)
+          },
+          { params: { expected: true } },
+        )
+        .nullable()
+        .default(null)
+        .meta({
+          description: 'One of several equal, disjoint parts: "1/2" and "2/2" are two halves that share no record.',
+          expected: 'a text like "1/2" (the first of two parts)',
+        }),
+      limit: z.int().min(1).nullable().default(null).meta({ description: 'Takes the first records only.' }),
+    }),
+  )
+  .meta({ expected: 'a path, or { path, format, split, part, limit }', description: 'The data set.' })
+
+/** A reward: one of Tool-N1's, or a function exported by a module of the user's. */
+export const rewardSchema = z
+  .preprocess(
+    (value) => [value].flat().map((item) => (typeof item === 'string' ? { name: item } : item)),
+    z
+      .array(
+        z.strictObject({
+          name: text('v0 … v4, llama, or "./file.mjs#export" for a function of yours.'),
+          weight: z.number().default(1).meta({ description: 'Its weight in the sum.' }),
+        }),
+      )
+      .min(1),
+  )
+  .default([{ name: 'v0', weight: 1 }])
+  .meta({
+    expected: 'a name such as "v0", "./file.mjs#export", or a list of { name, weight }',
+    description: 'What a completion is worth: Tool-N1 variants v0 … v4 and llama, or functions of yours.',
+  })
+
+const modelShape = {
+  model: text('A Hugging Face folder, a .gguf file or a hub id.'),
+  device: z
+    .string()
+    .regex(/^(?:auto|cpu|simt|cuda(?::\d+)?)$/)
+    .default('auto')
+    .meta({ description: 'Where it runs.', expected: 'one of "auto", "cpu", "simt", "cuda", "cuda:0"' }),
+  dtype: z.enum(['auto', 'fp32', 'bf16']).default('auto').meta({
+    description:
+      'Precision of weights and activations in forward and backward; auto is bf16 where the device is fast in it.',
+  }),
+}
+
+const promptShape = {
+  promptFormat: z.enum(['tool-n1', 'chat']).default('tool-n1').meta({
+    description: "How tools are put before the model: in Tool-N1's system prompt, or by the model's chat template.",
+  }),
+}
+
+const runShape = {
+  name: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .nullable()
+    .default(null)
+    .meta({
+      description: 'Name of the run, its folder below runs/; null takes the name of the config file.',
+      expected: 'letters, digits, ".", "_" and "-"',
+    }),
+  ...modelShape,
+  ...promptShape,
+  dataset: datasetSchema,
+  evalDataset: datasetSchema.nullable().default(null).meta({
+    description: 'Held-out records for evalSteps and for the evaluation at the end; null evaluates nothing.',
+  }),
+}
+
+const trainShape = { ...runShape, reward: rewardSchema, ...grpoShape }
+const sftRunShape = {
+  ...runShape,
+  thoughts: z.enum(['template', 'none']).default('template').meta({
+    description: 'For records without a reply: writes a short thought from the record before its calls, or none.',
+  }),
+  ...sftShape,
+}
+
+type Context = z.core.$RefinementCtx
+function checkRun(run: { evalSteps: number; evalDataset: unknown }, context: Context): void {
+  if (run.evalSteps > 0 && run.evalDataset === null)
+    context.addIssue({
+      code: 'custom',
+      path: ['evalDataset'],
+      message: `expected a data set because evalSteps is ${run.evalSteps}`,
+    })
+}
+
+export const trainRunSchema = z
+  .strictObject(trainShape)
+  .superRefine(checkGrpo)
+  .superRefine(checkRun)
+  .superRefine((run, context) => {
+    if (run.rewardWeights && run.rewardWeights.length !== run.reward.length)
+      context.addIssue({
+        code: 'custom',
+        path: ['rewardWeights'],
+        message: `expected one weight for each of ${run.reward.length} rewards, got ${run.rewardWeights.length}`,
+      })
+  })
+  .transform(resolveGrpo)
+export const sftRunSchema = z.strictObject(sftRunShape).superRefine(checkCommon).superRefine(checkRun)
+
+const samplingShape = {
+  temperature: z.number().min(0).default(0).meta({ description: 'Sampling temperature; 0 takes the likeliest token.' }),
+  topP: grpoShape.topP,
+  topK: grpoShape.topK,
+  minP: fraction(0, 'Drops tokens below this part of the most likely one; 0 keeps every token.'),
+  seed: grpoShape.seed,
+  kvMemory: memory('1GB', 'Memory for keys and values; sequences wait when it is full.'),
+}
+
+export const evalRunSchema = z.strictObject({
+  ...modelShape,
+  ...promptShape,
+  dataset: datasetSchema,
+  maxCompletionLength: count(1, 512, 'Tokens an answer may have.'),
+  ...samplingShape,
+})
+
+export const generateRunSchema = z.strictObject({
+  ...modelShape,
+  maxCompletionLength: count(1, 256, 'Tokens an answer may have.'),
+  numGenerations: count(1, 1, 'Answers for each prompt.'),
+  ...samplingShape,
+})
+
+/** The keys of `run` that are the trainer's own settings. */
+export function pick<S extends object>(shape: S, run: Record<string, unknown>): { [K in keyof S]: unknown } {
+  return Object.fromEntries(Object.keys(shape).map((key) => [key, run[key]])) as { [K in keyof S]: unknown }
+}

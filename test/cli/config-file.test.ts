@@ -1,0 +1,175 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { applySettings, readConfigFile } from '../../lib/cli/config-file.js'
+import { grpoPart, parseSFTRun, parseTrainRun } from '../../lib/train/config.js'
+
+const test = suite<{ folder: string }>('config files')
+test.before.each((context) => {
+  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-config-'))
+})
+test.after.each((context) => rmSync(context.folder, { recursive: true, force: true }))
+
+function messageOf(work: () => unknown): string {
+  try {
+    work()
+  } catch (error) {
+    assert.is((error as { code?: string }).code, 'ERR_CONFIG')
+    return (error as Error).message
+  }
+  throw new Error('nothing was thrown')
+}
+
+test('--set values are YAML scalars and lists', () => {
+  const got = applySettings({ a: 1, deep: { x: 1 } }, [
+    'learningRate=1e-6',
+    'deep.y.z=true',
+    'name=run 7',
+    'epsilonHigh=null',
+    'rewardWeights=[1, 0.5]',
+    'quoted="5"',
+    'text=a=b',
+  ])
+  assert.equal(got, {
+    a: 1,
+    deep: { x: 1, y: { z: true } },
+    learningRate: 1e-6,
+    name: 'run 7',
+    epsilonHigh: null,
+    rewardWeights: [1, 0.5],
+    quoted: '5',
+    text: 'a=b',
+  })
+})
+
+test('--set leaves its input alone, and the last one wins', () => {
+  const config = { deep: { x: 1 } }
+  assert.equal(applySettings(config, ['deep.x=2', 'deep.x=3']), { deep: { x: 3 } })
+  assert.equal(config, { deep: { x: 1 } })
+})
+
+test('--set reaches into lists', () => {
+  assert.equal(applySettings({ reward: [{ name: 'v0' }] }, ['reward.0.weight=2', 'reward.1.name=v3']), {
+    reward: [{ name: 'v0', weight: 2 }, { name: 'v3' }],
+  })
+  assert.match(
+    messageOf(() => applySettings({ reward: [] }, ['reward.4=v0'])),
+    'expected an index from 0 to 0, got "4"',
+  )
+})
+
+test('a data set given by its path can be narrowed', () => {
+  assert.equal(applySettings({ dataset: 'a.jsonl' }, ['dataset.limit=9']), { dataset: { path: 'a.jsonl', limit: 9 } })
+})
+
+test('--set that is no setting is refused', () => {
+  assert.match(
+    messageOf(() => applySettings({}, ['beta'])),
+    '--set: expected key=value, got "beta"',
+  )
+  assert.match(
+    messageOf(() => applySettings({}, ['=1'])),
+    'expected key=value',
+  )
+  assert.match(
+    messageOf(() => applySettings({}, ['a..b=1'])),
+    'expected a key like a.b',
+  )
+  assert.match(
+    messageOf(() => applySettings({ beta: 1 }, ['beta.x=1'])),
+    '"beta" is a value, not a group of keys',
+  )
+  assert.match(
+    messageOf(() => applySettings({}, ['beta=[1'])),
+    '--set beta',
+  )
+})
+
+test('__proto__ reaches no prototype', () => {
+  const run = applySettings({ model: 'm', dataset: 'd' }, [
+    '__proto__.polluted=true',
+    'constructor.prototype.polluted=true',
+  ])
+  assert.is(({} as Record<string, unknown>).polluted, undefined)
+  assert.match(
+    messageOf(() => parseTrainRun(run)),
+    'unknown key "__proto__"',
+  )
+})
+
+test('YAML and JSON files, and where they are wrong', ({ folder }) => {
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  assert.equal(readConfigFile(file('a.yaml', 'model: m\nbeta: 1e-3\n')), { model: 'm', beta: 1e-3 })
+  assert.equal(readConfigFile(file('a.json', '{"model": "m"}')), { model: 'm' })
+  assert.equal(readConfigFile(file('empty.yaml', '# nothing\n')), {})
+  assert.match(
+    messageOf(() => readConfigFile(file('b.yaml', 'a: 1\nb: [1\n'))),
+    /b\.yaml:\d/,
+  )
+  assert.match(
+    messageOf(() => readConfigFile(file('c.yaml', '- 1\n'))),
+    'expected "key: value" lines, got a list',
+  )
+  assert.match(
+    messageOf(() => readConfigFile(file('d.yaml', 'a: 1\na: 2\n'))),
+    /d\.yaml:2: Map keys must be unique/,
+  )
+  assert.match(
+    messageOf(() => readConfigFile(join(folder, 'none.yaml'))),
+    'cannot read',
+  )
+  writeFileSync(join(folder, 'p.yaml'), '__proto__: { polluted: true }\nmodel: m\ndataset: d\n')
+  assert.match(
+    messageOf(() => parseTrainRun(readConfigFile(join(folder, 'p.yaml')))),
+    'unknown key "__proto__"',
+  )
+  assert.is(({} as Record<string, unknown>).polluted, undefined)
+})
+
+test('runs take short forms', () => {
+  const run = parseTrainRun({ model: 'm', dataset: 'a.jsonl' })
+  assert.equal(run.dataset, { path: 'a.jsonl', format: 'auto', split: 'all', part: null, limit: null })
+  assert.equal(run.reward, [{ name: 'v0', weight: 1 }])
+  assert.equal(parseTrainRun({ model: 'm', dataset: 'a', reward: ['v0', { name: 'v3', weight: 0.5 }] }).reward, [
+    { name: 'v0', weight: 1 },
+    { name: 'v3', weight: 0.5 },
+  ])
+  assert.is(grpoPart(run).numGenerations, 8)
+  assert.equal(parseTrainRun(JSON.parse(JSON.stringify(run))), run)
+})
+
+test('runs say what is wrong inside groups', () => {
+  const cases: [object, string][] = [
+    [{ dataset: 'd' }, 'model: expected a text, got nothing'],
+    [{ model: 'm' }, 'dataset: expected a path, or { path, format, split, part, limit }, got nothing'],
+    [{ model: 'm', dataset: { path: 'd', prt: '1/2' } }, 'unknown key "prt" in dataset; did you mean "part"?'],
+    [
+      { model: 'm', dataset: { path: 'd', part: '3/2' } },
+      'dataset.part: expected a text like "1/2" (the first of two parts), got "3/2"',
+    ],
+    [{ model: 'm', dataset: 'd', reward: [{ nam: 'v0' }] }, 'unknown key "nam" in reward[0]; did you mean "name"?'],
+    [{ model: 'm', dataset: 'd', device: 'gpu' }, 'device: expected one of "auto", "cpu"'],
+    [{ model: 'm', dataset: 'd', evalSteps: 5 }, 'evalDataset: expected a data set because evalSteps is 5'],
+    [
+      { model: 'm', dataset: 'd', rewardWeights: [1, 2] },
+      'rewardWeights: expected one weight for each of 1 rewards, got 2',
+    ],
+    [{ modelNameOrPath: 'm', dataset: 'd' }, 'unknown key "modelNameOrPath"; did you mean "model"?'],
+  ]
+  for (const [options, message] of cases)
+    assert.match(
+      messageOf(() => parseTrainRun(options)),
+      message,
+    )
+  assert.match(
+    messageOf(() => parseSFTRun({ model: 'm', dataset: 'd', thoughts: 'deep' })),
+    'thoughts: expected one of',
+  )
+})
+
+test.run()
