@@ -1,5 +1,5 @@
 // Generated from native/ops by scripts/generate-ops.mjs; do not edit.
-import { args, begin, id, optionalId, optionalNumber, result } from './call.js'
+import { args, begin, id, number, optionalId, optionalNumber, result } from './call.js'
 import { native } from './native.js'
 import type { Tensor } from './tensor.js'
 
@@ -105,4 +105,340 @@ export function scatterRows(
   args[2] = id(rows, 'scatterRows', 'rows')
   args[3] = id(into, 'scatterRows', 'into')
   native.run(4)
+}
+
+/**
+ * RMSNorm over the last dimension, after adding a residual if one is given: s = x + residual, y = s / sqrt(mean(s^2) + eps) * w. Statistics are taken in fp32 from the rounded sum.
+ *
+ * @param x [T, D] or [T, H, D] (f32 or bf16)
+ * @param w [D] (f32 or bf16)
+ * @returns y: like x; rstd: 1 / rms of each row, f32 [T] or [T * H]; sum: x + residual, like x; absent without a residual
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function rmsNorm(
+  x: Tensor,
+  w: Tensor,
+  options: {
+    /** like x (f32 or bf16) */
+    residual?: Tensor | null
+    /** added to the mean square; default 0.000001 */
+    eps?: number
+    /** Tensors to write instead of new ones. */
+    out?: { y?: Tensor; rstd?: Tensor; sum?: Tensor }
+  } = {},
+): { y: Tensor; rstd: Tensor; sum: Tensor } {
+  const device = begin(x, 'rmsNorm', 'x')
+  args[1] = id(x, 'rmsNorm', 'x')
+  args[2] = id(w, 'rmsNorm', 'w')
+  args[3] = optionalId(options.residual, 'rmsNorm', 'residual')
+  args[4] = optionalNumber(options.eps, 0.000001, 'rmsNorm', 'eps')
+  args[5] = optionalId(options.out?.y, 'rmsNorm', 'out.y')
+  args[6] = optionalId(options.out?.rstd, 'rmsNorm', 'out.rstd')
+  args[7] = optionalId(options.out?.sum, 'rmsNorm', 'out.sum')
+  native.run(5)
+  return {
+    y: result(0, device, options.out?.y),
+    rstd: result(1, device, options.out?.rstd),
+    sum: result(2, device, options.out?.sum),
+  }
+}
+
+/**
+ * Gradient of rmsNorm: dx = rstd * (w dy - s rstd^2 mean(s w dy)) + dSum, which is the gradient of x and of the residual. dw gains the sum over rows of dy s rstd.
+ *
+ * @param dy [T, D] or [T, H, D] (f32 or bf16)
+ * @param s what was normalised: x, or the forward's sum (f32 or bf16)
+ * @param w [D] (f32 or bf16)
+ * @param rstd the forward's, [T] or [T * H] (f32)
+ * @returns like dy
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function rmsNormBackward(
+  dy: Tensor,
+  s: Tensor,
+  w: Tensor,
+  rstd: Tensor,
+  options: {
+    /** [D], accumulated into, in an order that threads do not change (f32) */
+    dw?: Tensor | null
+    /** gradient that reaches the sum directly, like dy (f32 or bf16) */
+    dSum?: Tensor | null
+    /** Tensors to write instead of new ones. */
+    out?: { dx?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(dy, 'rmsNormBackward', 'dy')
+  args[1] = id(dy, 'rmsNormBackward', 'dy')
+  args[2] = id(s, 'rmsNormBackward', 's')
+  args[3] = id(w, 'rmsNormBackward', 'w')
+  args[4] = id(rstd, 'rmsNormBackward', 'rstd')
+  args[5] = optionalId(options.dw, 'rmsNormBackward', 'dw')
+  args[6] = optionalId(options.dSum, 'rmsNormBackward', 'dSum')
+  args[7] = optionalId(options.out?.dx, 'rmsNormBackward', 'out.dx')
+  native.run(6)
+  return result(0, device, options.out?.dx)
+}
+
+/**
+ * y = gate / (1 + exp(-gate)) * up, computed in fp32 and rounded once.
+ *
+ * @param gate [T, F] (f32 or bf16)
+ * @param up like gate (f32 or bf16)
+ * @returns like gate
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function swiglu(
+  gate: Tensor,
+  up: Tensor,
+  options: {
+    /** Tensors to write instead of new ones. */
+    out?: { y?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(gate, 'swiglu', 'gate')
+  args[1] = id(gate, 'swiglu', 'gate')
+  args[2] = id(up, 'swiglu', 'up')
+  args[3] = optionalId(options.out?.y, 'swiglu', 'out.y')
+  native.run(7)
+  return result(0, device, options.out?.y)
+}
+
+/**
+ * Gradient of swiglu. The outputs may be the halves of one [T, 2 F] buffer, and may be gate and up.
+ *
+ * @param dy [T, F] (f32 or bf16)
+ * @param gate like dy (f32 or bf16)
+ * @param up like dy (f32 or bf16)
+ * @returns dGate: like dy; dUp: like dy
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function swigluBackward(
+  dy: Tensor,
+  gate: Tensor,
+  up: Tensor,
+  options: {
+    /** Tensors to write instead of new ones. */
+    out?: { dGate?: Tensor; dUp?: Tensor }
+  } = {},
+): { dGate: Tensor; dUp: Tensor } {
+  const device = begin(dy, 'swigluBackward', 'dy')
+  args[1] = id(dy, 'swigluBackward', 'dy')
+  args[2] = id(gate, 'swigluBackward', 'gate')
+  args[3] = id(up, 'swigluBackward', 'up')
+  args[4] = optionalId(options.out?.dGate, 'swigluBackward', 'out.dGate')
+  args[5] = optionalId(options.out?.dUp, 'swigluBackward', 'out.dUp')
+  native.run(8)
+  return {
+    dGate: result(0, device, options.out?.dGate),
+    dUp: result(1, device, options.out?.dUp),
+  }
+}
+
+/**
+ * cos and sin of position times inverse frequency, from float64: row p holds D/2 cosines, then D/2 sines. Frequencies come in two parts (high + low), since an f32 one is off by a radian's hundredth at position 131072.
+ *
+ * @param inverseFrequencies [2, D / 2]: f rounded to f32, then f minus that (f32)
+ * @returns f32 [positions, D]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function ropeTable(
+  inverseFrequencies: Tensor,
+  options: {
+    /** rows of the table: positions 0 to positions - 1 */
+    positions: number
+    /** Tensors to write instead of new ones. */
+    out?: { table?: Tensor }
+  },
+): Tensor {
+  const device = begin(inverseFrequencies, 'ropeTable', 'inverseFrequencies')
+  args[1] = id(inverseFrequencies, 'ropeTable', 'inverseFrequencies')
+  args[2] = number(options.positions, 'ropeTable', 'positions')
+  args[3] = optionalId(options.out?.table, 'ropeTable', 'out.table')
+  native.run(9)
+  return result(0, device, options.out?.table)
+}
+
+/**
+ * Rotates pairs (x[j], x[j + D/2]) of every head in place by the angle of the row's position; inverse rotates back, which is the gradient.
+ *
+ * @param x [T, H, D] (f32 or bf16, in place)
+ * @param positions [T], each in [0, P) (i32)
+ * @param table [P, D], from ropeTable (f32)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function rope(
+  x: Tensor,
+  positions: Tensor,
+  table: Tensor,
+  options: {
+    /** rotate by minus the angle; default 0 */
+    inverse?: boolean
+  } = {},
+): void {
+  begin(x, 'rope', 'x')
+  args[1] = id(x, 'rope', 'x')
+  args[2] = id(positions, 'rope', 'positions')
+  args[3] = id(table, 'rope', 'table')
+  args[4] = options.inverse ? 1 : options.inverse === undefined ? 0 : 0
+  native.run(10)
+}
+
+/**
+ * Rows of a table by token id.
+ *
+ * @param w [V, D] (f32 or bf16)
+ * @param ids [T], each in [0, V) (i32)
+ * @returns [T, D], dtype of w
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function embedding(
+  w: Tensor,
+  ids: Tensor,
+  options: {
+    /** Tensors to write instead of new ones. */
+    out?: { y?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(w, 'embedding', 'w')
+  args[1] = id(w, 'embedding', 'w')
+  args[2] = id(ids, 'embedding', 'ids')
+  args[3] = optionalId(options.out?.y, 'embedding', 'out.y')
+  native.run(11)
+  return result(0, device, options.out?.y)
+}
+
+/**
+ * Adds each row of dy to the row of dw that its id names; repeated ids add up in the order of the rows.
+ *
+ * @param dy [T, D] (f32 or bf16)
+ * @param ids [T], each in [0, V) (i32)
+ * @param dw [V, D], accumulated into (f32, in place)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function embeddingBackward(
+  dy: Tensor,
+  ids: Tensor,
+  dw: Tensor,
+): void {
+  begin(dy, 'embeddingBackward', 'dy')
+  args[1] = id(dy, 'embeddingBackward', 'dy')
+  args[2] = id(ids, 'embeddingBackward', 'ids')
+  args[3] = id(dw, 'embeddingBackward', 'dw')
+  native.run(12)
+}
+
+/**
+ * Sum of squares in float64 and in an order that threads do not change; NaN and infinity come through.
+ *
+ * @param x any shape (f32 or bf16)
+ * @param into [1], written (f32, in place)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function sumSquares(
+  x: Tensor,
+  into: Tensor,
+  options: {
+    /** add to `into` instead of overwriting it; default 0 */
+    accumulate?: boolean
+  } = {},
+): void {
+  begin(x, 'sumSquares', 'x')
+  args[1] = id(x, 'sumSquares', 'x')
+  args[2] = id(into, 'sumSquares', 'into')
+  args[3] = options.accumulate ? 1 : options.accumulate === undefined ? 0 : 0
+  native.run(13)
+}
+
+/**
+ * Norm and the factor that clips it, by torch.nn.utils.clip_grad_norm_'s formula: min(1, maxNorm / (norm + 1e-6)). A norm that is not finite makes the scale NaN, on which adamw changes nothing.
+ *
+ * @param sumSquares [1] (f32)
+ * @returns norm: f32 [1], before clipping; scale: f32 [1]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function clipScale(
+  sumSquares: Tensor,
+  options: {
+    /** Infinity clips nothing */
+    maxNorm: number
+    /** Tensors to write instead of new ones. */
+    out?: { norm?: Tensor; scale?: Tensor }
+  },
+): { norm: Tensor; scale: Tensor } {
+  const device = begin(sumSquares, 'clipScale', 'sumSquares')
+  args[1] = id(sumSquares, 'clipScale', 'sumSquares')
+  args[2] = number(options.maxNorm, 'clipScale', 'maxNorm')
+  args[3] = optionalId(options.out?.norm, 'clipScale', 'out.norm')
+  args[4] = optionalId(options.out?.scale, 'clipScale', 'out.scale')
+  native.run(14)
+  return {
+    norm: result(0, device, options.out?.norm),
+    scale: result(1, device, options.out?.scale),
+  }
+}
+
+/**
+ * Multiplies every element by a factor that lies on the device.
+ *
+ * @param x any shape (f32 or bf16, in place)
+ * @param by [1] (f32)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function scale(
+  x: Tensor,
+  by: Tensor,
+): void {
+  begin(x, 'scale', 'x')
+  args[1] = id(x, 'scale', 'x')
+  args[2] = id(by, 'scale', 'by')
+  native.run(15)
+}
+
+/**
+ * One AdamW step with torch.optim.AdamW's arithmetic, in place. Nothing changes when gradScale is NaN or infinite, as clipScale makes it for a gradient that is not finite.
+ *
+ * @param param master weights, any shape (f32, in place)
+ * @param m first moment, like param (f32, in place)
+ * @param v second moment, like param (f32, in place)
+ * @param grad like param (f32)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function adamw(
+  param: Tensor,
+  m: Tensor,
+  v: Tensor,
+  grad: Tensor,
+  options: {
+    /** [1], multiplies the gradient (f32) */
+    gradScale?: Tensor | null
+    /** like param, receives the new weights rounded (bf16) */
+    compute?: Tensor | null
+    /** learning rate */
+    lr: number
+    /** decay of the first moment; default 0.9 */
+    beta1?: number
+    /** decay of the second moment; default 0.999 */
+    beta2?: number
+    /** added to the root of the second moment; default 1e-8 */
+    eps?: number
+    /** decoupled: weights shrink by lr * weightDecay first; default 0 */
+    weightDecay?: number
+    /** number of this step, from 1 */
+    step: number
+  },
+): void {
+  begin(param, 'adamw', 'param')
+  args[1] = id(param, 'adamw', 'param')
+  args[2] = id(m, 'adamw', 'm')
+  args[3] = id(v, 'adamw', 'v')
+  args[4] = id(grad, 'adamw', 'grad')
+  args[5] = optionalId(options.gradScale, 'adamw', 'gradScale')
+  args[6] = optionalId(options.compute, 'adamw', 'compute')
+  args[7] = number(options.lr, 'adamw', 'lr')
+  args[8] = optionalNumber(options.beta1, 0.9, 'adamw', 'beta1')
+  args[9] = optionalNumber(options.beta2, 0.999, 'adamw', 'beta2')
+  args[10] = optionalNumber(options.eps, 1e-8, 'adamw', 'eps')
+  args[11] = optionalNumber(options.weightDecay, 0, 'adamw', 'weightDecay')
+  args[12] = number(options.step, 'adamw', 'step')
+  native.run(16)
 }

@@ -9,6 +9,7 @@ const std::vector<OpDecl>& opTable() {
     std::vector<OpDecl> t;
     declareElementwiseOps(t);
     declareNormOps(t);
+    declareActivationOps(t);
     declareRopeOps(t);
     declareEmbeddingOps(t);
     declareOptimizerOps(t);

@@ -112,6 +112,7 @@ double bytesOf(const TensorView& t);
 // Each family of ops/<family>.cpp contributes its declarations.
 void declareElementwiseOps(std::vector<OpDecl>& table);
 void declareNormOps(std::vector<OpDecl>& table);
+void declareActivationOps(std::vector<OpDecl>& table);
 void declareRopeOps(std::vector<OpDecl>& table);
 void declareEmbeddingOps(std::vector<OpDecl>& table);
 void declareOptimizerOps(std::vector<OpDecl>& table);

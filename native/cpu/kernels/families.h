@@ -5,5 +5,10 @@
 namespace callgrad::cpu::CG_ISA {
 
 void registerElementwise(KernelTable& table);
+void registerNorm(KernelTable& table);
+void registerActivation(KernelTable& table);
+void registerRope(KernelTable& table);
+void registerEmbedding(KernelTable& table);
+void registerOptimizer(KernelTable& table);
 
 }  // namespace callgrad::cpu::CG_ISA

@@ -2,6 +2,13 @@
 
 namespace callgrad::cpu::CG_ISA {
 
-void registerKernels(KernelTable& table) { registerElementwise(table); }
+void registerKernels(KernelTable& table) {
+  registerElementwise(table);
+  registerNorm(table);
+  registerActivation(table);
+  registerRope(table);
+  registerEmbedding(table);
+  registerOptimizer(table);
+}
 
 }  // namespace callgrad::cpu::CG_ISA

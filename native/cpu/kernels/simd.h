@@ -91,6 +91,17 @@ inline Vec select(IVec mask, Vec a, Vec b) {
   memcpy(&v, &r, sizeof v);
   return v;
 }
+// Correctly rounded on every instruction set.
+inline Vec sqrt(Vec a) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_sqrt_ps(0xffff, (__m512)a);  // the plain form warns in GCC 12
+#else
+  float v[kLanes];
+  store(v, a);
+  for (float& x : v) x = __builtin_sqrtf(x);
+  return load(v);
+#endif
+}
 inline Vec vmax(Vec a, Vec b) { return select(a > b, a, b); }
 inline Vec vmin(Vec a, Vec b) { return select(a < b, a, b); }
 
