@@ -1,0 +1,310 @@
+import { fail } from '../errors.js'
+import type { DecodeBatch, PrefillPiece } from '../nn/step-model.js'
+import { PagePool } from './pages.js'
+import type { Rollout } from './types.js'
+
+export interface SchedulerOptions {
+  prompts: readonly (readonly number[])[]
+  /** Ids that key the random numbers of each prompt. */
+  promptIds: readonly number[]
+  n: number
+  maxTokens: number
+  stop: readonly number[]
+  pageSize: number
+  /** Pages of the cache. */
+  pages: number
+  maxBatch: number
+  prefillChunk: number
+  weightVersion: number
+}
+
+/** A prompt and the samples drawn for it. */
+interface Group {
+  prompt: number
+  /** All but the prompt's last token. */
+  prefix: readonly number[]
+  pages: number[]
+  /** Samples that have joined the batch so far. */
+  joined: number
+}
+
+interface Row {
+  group: Group
+  sample: number
+  /** Steps queued for it. */
+  queued: number
+  tokens: number[]
+  logprobs: number[]
+  ended: boolean
+  pages: number[]
+  /** Where it stood in the batch before; -1 for a row that has just joined. */
+  carry: number
+}
+
+/** Pages that one sample of a prompt needs at most, its share of the prompt included. */
+export function pagesNeeded(promptTokens: number, maxTokens: number, pageSize: number) {
+  return { prefix: Math.ceil((promptTokens - 1) / pageSize), own: Math.ceil(maxTokens / pageSize) }
+}
+
+/**
+ * Decides which sequences decode together: a group's prompt is computed once when its first sample joins, samples join in
+ * (prompt, sample) order as soon as there is a row and there are pages for their longest possible answer, and leave when they
+ * end. It knows lengths and tokens, never time, and owns no memory but the page numbers.
+ *
+ * One step late: a step is queued (`queueStep`) before the tokens of the one before are known (`accept`). An answer that
+ * reaches its length leaves in time; one that stops has one more token drawn, which is dropped.
+ */
+export class Scheduler {
+  readonly results: Rollout[]
+  readonly total: number
+  done = 0
+  /** Tokens that count. */
+  tokens = 0
+  prefillTokens = 0
+  peakPages = 0
+  readonly #pool: PagePool
+  readonly #stop: ReadonlySet<number>
+  readonly #ownWidth: number
+  readonly #prefixWidth: number
+  #rows: Row[] = []
+  /** Rows of each queued step whose tokens are not known yet, oldest first. */
+  readonly #flying: Row[][] = []
+  /** Next (prompt, sample) to join. */
+  #next = 0
+  #head: Group | null = null
+  #changed = false
+  #ownPages = new Int32Array(0)
+
+  constructor(private readonly options: SchedulerOptions) {
+    const { prompts, n, maxTokens, pageSize } = options
+    this.total = prompts.length * n
+    this.results = new Array(this.total)
+    this.#stop = new Set(options.stop)
+    this.#pool = new PagePool(options.pages)
+    this.#ownWidth = Math.ceil(maxTokens / pageSize)
+    this.#prefixWidth = prompts.reduce((most, p) => Math.max(most, Math.ceil((p.length - 1) / pageSize)), 0)
+    if (maxTokens === 0) this.#finishEmpty()
+  }
+
+  get rows(): number {
+    return this.#rows.length
+  }
+
+  /** Pages that nobody uses or has reserved. */
+  get freePages(): number {
+    return this.#pool.available
+  }
+
+  /** Lets waiting samples join; returns the prompts' prefixes to compute, cut and packed into batches. */
+  admit(): PrefillPiece[][] {
+    const started: Group[] = []
+    this.#rows = this.#rows.slice() // steps in flight keep the array that they were queued with
+    while (this.#next < this.total && this.#rows.length < this.options.maxBatch) {
+      const group = this.#head ?? this.#startGroup()
+      if (!group) break
+      if (group.pages.length > 0 && group.joined === 0) started.push(group)
+      if (!this.#join(group)) break
+    }
+    this.peakPages = Math.max(this.peakPages, this.options.pages - this.#pool.available)
+    return this.#pack(started)
+  }
+
+  /** Begins the next prompt if its prefix and one sample fit. */
+  #startGroup(): Group | null {
+    const { prompts, n, maxTokens, pageSize } = this.options
+    const prompt = this.#next / n
+    const tokens = prompts[prompt]!
+    const need = pagesNeeded(tokens.length, maxTokens, pageSize)
+    if (this.#pool.available < need.prefix + need.own) {
+      if (this.#rows.length === 0) {
+        fail(
+          'Error',
+          'ERR_INTERNAL',
+          `[generate] expected ${need.prefix + need.own} free pages with nothing running, got ${this.#pool.available}`,
+        )
+      }
+      return null
+    }
+    this.#pool.reserve(need.prefix)
+    const pages = Array.from({ length: need.prefix }, () => this.#pool.take())
+    this.#head = { prompt, prefix: tokens.slice(0, -1), pages, joined: 0 }
+    return this.#head
+  }
+
+  #join(group: Group): boolean {
+    if (!this.#pool.reserve(this.#ownWidth)) return false
+    for (const page of group.pages) this.#pool.retain(page)
+    this.#rows.push({
+      group,
+      sample: group.joined,
+      queued: 0,
+      tokens: [],
+      logprobs: [],
+      ended: false,
+      pages: [],
+      carry: -1,
+    })
+    this.#changed = true
+    this.#next++
+    if (++group.joined === this.options.n) {
+      // Nobody else will join: from here on the prefix lives as long as its samples.
+      for (const page of group.pages) this.#pool.release(page)
+      this.#head = null
+    }
+    return true
+  }
+
+  #pack(groups: readonly Group[]): PrefillPiece[][] {
+    const batches: PrefillPiece[][] = []
+    let room = 0
+    for (const { prefix, pages } of groups) {
+      this.prefillTokens += prefix.length
+      for (let start = 0; start < prefix.length; ) {
+        if (room === 0) {
+          batches.push([])
+          room = this.options.prefillChunk
+        }
+        const tokens = prefix.slice(start, start + room)
+        batches.at(-1)!.push({ tokens, start, pages })
+        start += tokens.length
+        room -= tokens.length
+      }
+    }
+    return batches
+  }
+
+  /**
+   * Takes the pages that the coming step writes to. Returns the new composition if rows have joined or left, the new page
+   * table alone if a row has only grown into another page, null where nothing changed.
+   */
+  prepare(): { batch: DecodeBatch | null; ownPages: Int32Array | null } {
+    let grown = false
+    for (const row of this.#rows) {
+      if (row.queued < row.pages.length * this.options.pageSize) continue
+      row.pages.push(this.#pool.take())
+      grown = true
+    }
+    if (!this.#changed) return { batch: null, ownPages: grown ? this.#fillOwnPages() : null }
+    this.#ownPages = new Int32Array(this.#rows.length * this.#ownWidth)
+    this.#changed = false
+    return { batch: this.#compose(), ownPages: null }
+  }
+
+  #fillOwnPages(): Int32Array {
+    for (const [i, row] of this.#rows.entries()) this.#ownPages.set(row.pages, i * this.#ownWidth)
+    return this.#ownPages
+  }
+
+  #compose(): DecodeBatch {
+    const rows = this.#rows
+    const groups: Group[] = []
+    const starts: number[] = []
+    for (const [i, row] of rows.entries()) {
+      if (groups.at(-1) === row.group) continue
+      groups.push(row.group)
+      starts.push(i)
+    }
+    const column = (value: (row: Row) => number) => Int32Array.from(rows, value)
+    const prefixPages = new Int32Array(groups.length * this.#prefixWidth)
+    for (const [g, group] of groups.entries()) prefixPages.set(group.pages, g * this.#prefixWidth)
+    const batch: DecodeBatch = {
+      carry: column((r) => r.carry),
+      tokens: column((r) => this.options.prompts[r.group.prompt]!.at(-1)!),
+      positions: column((r) => r.group.prefix.length + r.queued),
+      ownLengths: column((r) => r.queued),
+      ownPages: this.#fillOwnPages(),
+      ownWidth: this.#ownWidth,
+      promptIds: column((r) => this.options.promptIds[r.group.prompt]!),
+      samples: column((r) => r.sample),
+      drawn: column((r) => r.queued),
+      groupRows: Int32Array.from([...starts, rows.length]),
+      prefixLengths: Int32Array.from(groups, (g) => g.prefix.length),
+      prefixPages,
+      prefixWidth: this.#prefixWidth,
+    }
+    for (const [i, row] of rows.entries()) row.carry = i
+    return batch
+  }
+
+  /** A step over the current rows has been queued; rows that need no other leave. */
+  queueStep(): void {
+    this.#flying.push(this.#rows)
+    for (const row of this.#rows) row.queued++
+    this.#drop((row) => row.queued === this.options.maxTokens)
+  }
+
+  /** The tokens of the oldest queued step. */
+  accept(tokens: Int32Array, logprobs: Float32Array): void {
+    const rows = this.#flying.shift()!
+    let stopped = false
+    for (const [i, row] of rows.entries()) {
+      if (row.ended) continue
+      const token = tokens[i]!
+      const logprob = logprobs[i]!
+      if (Number.isNaN(logprob) || token < 0) {
+        fail(
+          'Error',
+          'ERR_NAN',
+          `[generate] expected finite logits, got NaN for prompt ${row.group.prompt}, sample ${row.sample}, ` +
+            `token ${row.tokens.length}: are the weights finite?`,
+        )
+      }
+      row.tokens.push(token)
+      row.logprobs.push(logprob)
+      this.tokens++
+      const stop = this.#stop.has(token)
+      if (!stop && row.tokens.length < this.options.maxTokens) continue
+      row.ended = true
+      stopped ||= row.queued < this.options.maxTokens
+      this.#record(row, stop ? 'stop' : 'length')
+    }
+    if (stopped) this.#drop((row) => row.ended)
+  }
+
+  #drop(leaves: (row: Row) => boolean): void {
+    const staying: Row[] = []
+    for (const row of this.#rows) {
+      if (!leaves(row)) {
+        staying.push(row)
+        continue
+      }
+      for (const page of row.pages) this.#pool.release(page)
+      this.#pool.cancel(this.#ownWidth - row.pages.length)
+      for (const page of row.group.pages) this.#pool.release(page)
+    }
+    if (staying.length === this.#rows.length) return
+    this.#rows = staying
+    this.#changed = true
+  }
+
+  #record(row: Row, finishReason: Rollout['finishReason']): void {
+    const { n, weightVersion } = this.options
+    this.results[row.group.prompt * n + row.sample] = {
+      prompt: row.group.prompt,
+      sample: row.sample,
+      tokens: row.tokens,
+      logprobs: Float32Array.from(row.logprobs),
+      finishReason,
+      weightVersion,
+    }
+    this.done++
+  }
+
+  #finishEmpty(): void {
+    const { prompts, n, weightVersion } = this.options
+    this.#next = this.total
+    this.done = this.total
+    for (let prompt = 0; prompt < prompts.length; prompt++) {
+      for (let sample = 0; sample < n; sample++) {
+        this.results[prompt * n + sample] = {
+          prompt,
+          sample,
+          tokens: [],
+          logprobs: new Float32Array(0),
+          finishReason: 'length',
+          weightVersion,
+        }
+      }
+    }
+  }
+}
