@@ -163,6 +163,7 @@ class Addon : public Napi::Addon<Addon> {
       o.Set("available", d.available);
       if (!d.reason.empty()) o.Set("reason", d.reason);
       o.Set("description", d.description);
+      o.Set("bf16", d.bf16);
       list.Set(list.Length(), o);
     }
     return list;

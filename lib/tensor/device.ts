@@ -8,6 +8,8 @@ export class Device {
     readonly name: string,
     readonly index: number,
     readonly description: string,
+    /** Whether bf16 arithmetic is faster than fp32 here. */
+    readonly bf16: boolean,
   ) {}
 
   /** Resolves when everything queued so far has run; rejects with the first error since the last await. */
@@ -64,7 +66,7 @@ export function device(name: string | Device = 'auto'): Device {
   }
   let d = opened.get(wanted.name)
   if (!d) {
-    d = new Device(wanted.name, native.openDevice(wanted.name), wanted.description)
+    d = new Device(wanted.name, native.openDevice(wanted.name), wanted.description, wanted.bf16)
     opened.set(wanted.name, d)
   }
   return d

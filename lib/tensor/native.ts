@@ -26,6 +26,8 @@ export interface DeviceInfo {
   /** Why it is not available, and what would make it so. */
   reason?: string
   description: string
+  /** Whether bf16 arithmetic is faster than fp32 here; what `dtype: 'auto'` looks at. */
+  bf16: boolean
 }
 
 export interface MemoryInfo {

@@ -69,6 +69,12 @@ export class Tensor {
     if (--this.#holders <= 0 && this.#orphaned) this.dispose()
   }
 
+  /** Frees the memory now, or, where a tape retains it, as soon as the tape lets go. */
+  drop(): void {
+    forget(this)
+    this.leaveScope()
+  }
+
   /** @internal The scope that made this tensor ended. */
   leaveScope(): void {
     if (this.#holders > 0) this.#orphaned = true

@@ -66,6 +66,7 @@ struct DeviceInfo {
   bool available;
   std::string reason;  // why it is not available
   std::string description;
+  bool bf16 = false;  // whether bf16 arithmetic is faster than fp32 here
 };
 
 std::vector<DeviceInfo> listDevices();

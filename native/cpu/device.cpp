@@ -91,7 +91,7 @@ std::string describe() {
 }  // namespace
 }  // namespace cpu
 
-std::vector<DeviceInfo> listDevices() { return {{"cpu", true, "", cpu::describe()}}; }
+std::vector<DeviceInfo> listDevices() { return {{"cpu", true, "", cpu::describe(), cpu::detectIsa() == cpu::Isa::kAvx512Bf16}}; }
 
 Status openDevice(const std::string& name, std::unique_ptr<Device>* device) {
   if (name == "cpu") {
