@@ -147,9 +147,12 @@ const specs: readonly Spec[] = [
   {
     id: 'memory',
     title: 'Memory',
-    note: "By what holds it; the run's highest is the peak.",
+    note: 'Resident memory of the process, and what the device holds of it.',
     unit: 'GB',
-    stack: 'memory/',
+    lines: [
+      ['memory/rss', 'process'],
+      ['memory/device', 'device'],
+    ],
     scale: 1e-9,
   },
 ]
@@ -167,19 +170,19 @@ export function chartsOf(runs: readonly Run[], idPrefix = ''): Chart[] {
 
 /** Exact match on held-out questions while training, with its interval; needs evaluations at three steps or more. */
 function heldOut(run: Run): Chart | null {
-  const lines = run.evaluations.filter((e) => Number.isFinite(e.step)).sort((a, b) => a.step! - b.step!)
+  const lines = run.metrics.filter((m) => numeric(m.eval_exact_match) !== null)
   if (lines.length < 3) return null
-  const edge = (key: 'value' | 'low' | 'high') => lines.map((e) => e.exactMatch[key])
+  const edge = (key: string) => lines.map((m) => numeric(m[`eval_exact_match${key}`]))
   return {
     id: 'heldout',
     title: 'Held-out exact match',
     note: 'Questions that training never saw, with 95 % intervals.',
     unit: '',
     range: rate,
-    x: lines.map((e) => e.step!),
+    x: lines.map((m) => m.step),
     series: [
-      { label: '95 %', color: 0, kind: 'area', values: edge('high'), low: edge('low') },
-      { label: 'exact match', color: 0, kind: 'line', values: edge('value') },
+      { label: '95 %', color: 0, kind: 'area', values: edge('_high'), low: edge('_low') },
+      { label: 'exact match', color: 0, kind: 'line', values: edge('') },
     ],
   }
 }
@@ -233,7 +236,7 @@ function stacked(
   column: (name: string) => (number | null)[],
 ): Series[] {
   const names = [...new Set(metrics.flatMap((m) => Object.keys(m)))].filter(
-    (name) => name.startsWith(prefix) && !/total|step$|peak|rss/.test(name),
+    (name) => name.startsWith(prefix) && !/total|step$/.test(name),
   )
   const total = (values: (number | null)[]) => values.reduce<number>((sum, v) => sum + (v ?? 0), 0)
   let below: (number | null)[] = metrics.map(() => 0)

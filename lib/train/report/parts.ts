@@ -34,7 +34,7 @@ export function tiles(run: Run): Markup {
   const tenth = Math.max(1, Math.ceil(rewards.length / 10))
   const lengths = column(metrics, 'completions/mean_length')
   const seconds = column(metrics, 'step_time').reduce((a, b) => a + b, 0)
-  const peak = Math.max(0, ...['memory/peak', 'memory/rss'].flatMap((name) => column(metrics, name)))
+  const peak = Math.max(0, ...['memory/peak_rss', 'memory/rss'].flatMap((name) => column(metrics, name)))
   const tile = (label: string, value: string, note: string | false = '') =>
     html`<div class="card tile"><span class="quiet">${label}</span><strong>${value}</strong><span class="quiet">${note}</span></div>`
   return html`<div class="tiles">

@@ -12,9 +12,9 @@ export type MetricLine = Record<string, number | string | null | undefined> & { 
 export interface CompletionLine {
   step: number
   id?: string
-  prompt?: string
+  prompt?: string | undefined
   completion: string
-  truth?: string
+  truth?: string | undefined
   reward: number | null
   advantage?: number
   explain?: string
@@ -98,7 +98,7 @@ export async function readRun(folder: string): Promise<Run> {
     .sort((a, b) => stageOrder(a) - stageOrder(b))
   if (!isRun(path) && stageFolders.length === 0)
     fail('Error', 'ERR_IO', `[report] expected metrics.jsonl in ${folder} or in folders below it, found none`)
-  const metrics = (await readJsonLines<MetricLine>(join(path, 'metrics.jsonl'))).filter((m) => Number.isFinite(m.step))
+  const metrics = mergeSteps(await readJsonLines<MetricLine>(join(path, 'metrics.jsonl')))
   const configFile = join(path, 'config.json')
   return {
     name: basename(path),
@@ -114,6 +114,13 @@ export async function readRun(folder: string): Promise<Run> {
     ),
     stages: await Promise.all(stageFolders.map(readRun)),
   }
+}
+
+/** One line a step: an evaluation is logged on a line of its own. */
+function mergeSteps(lines: readonly MetricLine[]): MetricLine[] {
+  const byStep = new Map<number, MetricLine>()
+  for (const line of lines) if (Number.isFinite(line.step)) byStep.set(line.step, { ...byStep.get(line.step), ...line })
+  return [...byStep.values()].sort((a, b) => a.step - b.step)
 }
 
 /** The warm start comes before what starts from it; folders of other names come last, in their own order. */
@@ -133,7 +140,15 @@ async function sampleCompletions(file: string, metrics: readonly MetricLine[]): 
   )
   const lines = await readJsonLines<CompletionLine>(file, (c) => wanted.has(c.step) && typeof c.completion === 'string')
   const byStep = new Map<number, CompletionLine[]>()
-  for (const line of lines) byStep.set(line.step, [...(byStep.get(line.step) ?? []), line])
+  for (const [i, line] of lines.entries()) {
+    // A prompt is logged with its first completion only.
+    const before = lines[i - 1]
+    if (before && before.step === line.step && before.id === line.id) {
+      line.prompt ??= before.prompt
+      line.truth ??= before.truth
+    }
+    byStep.set(line.step, [...(byStep.get(line.step) ?? []), line])
+  }
   return [...byStep.keys()]
     .sort((a, b) => a - b)
     .flatMap((step) => {

@@ -1,0 +1,62 @@
+// The command line. Commands load what they need when they run, so that `--help` and usage errors are immediate.
+
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { doctorCommand } from './doctor.js'
+import { errorText, exitCodeOf } from './exit.js'
+import { reportCommand } from './report.js'
+
+const commands = [reportCommand, doctorCommand]
+
+function version(): string {
+  const file = new URL('../../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+/** The program with its commands; errors are thrown, never the end of the process. */
+export function createProgram(): Command {
+  const program = new Command('callgrad')
+    .description('Train language models to call tools by reinforcement learning.')
+    .version(version(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help of a command')
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .addHelpText(
+      'after',
+      `
+Start here:
+  $ callgrad quickstart                      train a small model from nothing, in minutes
+  $ callgrad train config.yaml               GRPO on your model and data
+  $ callgrad eval --model M --data F         how well a model calls tools
+
+Exit codes: 0 done; 1 the run failed; 2 wrong arguments or config; 130 ended by Ctrl-C pressed twice.
+Set CALLGRAD_DEBUG=1 to see where an error comes from.`,
+    )
+  for (const add of commands) add(program)
+  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} })
+  return program
+}
+
+/** Runs the command line `argv` (as process.argv) and sets the exit code. */
+export async function run(argv: readonly string[]): Promise<void> {
+  // A reader that went away (`callgrad … | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(0)
+  })
+  const program = createProgram()
+  try {
+    if (argv.length <= 2) program.outputHelp()
+    else await program.parseAsync([...argv])
+  } catch (error) {
+    const code = exitCodeOf(error)
+    process.exitCode = code
+    if (code === 0) return
+    const usage = (error as { code?: string }).code?.startsWith('commander.')
+    const text = usage
+      ? (error as Error).message.replace(/^error: /, '')
+      : errorText(error, Boolean(process.env.CALLGRAD_DEBUG))
+    process.stderr.write(`${text}\n`)
+  }
+}
