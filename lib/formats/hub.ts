@@ -223,7 +223,7 @@ async function cachedSnapshot(storage: string, file: string | null, hub: Hub): P
   const commit = await readFile(join(storage, 'refs', hub.revision), 'utf8').catch(() => hub.revision)
   const snapshot = join(storage, 'snapshots', commit.trim())
   if (file !== null) return (await exists(join(snapshot, file))) ? join(snapshot, file) : null
-  const names = await readdir(snapshot).catch(() => [])
+  const names: string[] = await readdir(snapshot).catch(() => [])
   const weights = names.some((name) => name === 'model.safetensors' || name === 'model.safetensors.index.json')
   if (weights) return names.includes('config.json') ? snapshot : null
   const models = names.filter((name) => name.endsWith('.gguf'))
