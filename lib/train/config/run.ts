@@ -9,39 +9,38 @@ const text = (description: string) => z.string().min(1).meta({ description, expe
 
 const partPattern = /^([1-9]\d*)\/([1-9]\d*)$/
 
+export const datasetShape = {
+  path: text('A .jsonl or .json file, or "synthetic" for generated tasks.'),
+  format: z.enum(['auto', 'xlam', 'toolace', 'callgrad']).default('auto').meta({
+    description: 'How records are written; auto looks at the first one.',
+  }),
+  split: z.enum(['all', 'train', 'dev']).default('all').meta({
+    description:
+      'A part that is chosen by a hash of each id, so that it never depends on the order: 9 of 10 train, 1 dev.',
+  }),
+  part: z
+    .string()
+    .regex(partPattern)
+    .refine(
+      (part) => {
+        const [, index, of] = partPattern.exec(part) ?? []
+        return Number(index) <= Number(of)
+      },
+      { params: { expected: true } },
+    )
+    .nullable()
+    .default(null)
+    .meta({
+      description: 'One of several equal, disjoint parts: "1/2" and "2/2" are two halves that share no record.',
+      expected: 'a text like "1/2" (the first of two parts)',
+    }),
+  limit: z.int().min(1).nullable().default(null).meta({ description: 'Takes the first records only.' }),
+}
+
 /** Which records of which file. */
 export const datasetSchema = z
-  .preprocess(
-    (value) => (typeof value === 'string' ? { path: value } : value),
-    z.strictObject({
-      path: text('A .jsonl or .json file, or "synthetic" for generated tasks.'),
-      format: z.enum(['auto', 'xlam', 'toolace', 'callgrad']).default('auto').meta({
-        description: 'How records are written; auto looks at the first one.',
-      }),
-      split: z.enum(['all', 'train', 'dev']).default('all').meta({
-        description:
-          'A part that is chosen by a hash of each id, so that it never depends on the order: 9 of 10 train, 1 dev.',
-      }),
-      part: z
-        .string()
-        .regex(partPattern)
-        .refine(
-          (part) => {
-            const [, index, of] = partPattern.exec(part) ?? []
-            return Number(index) <= Number(of)
-          },
-          { params: { expected: true } },
-        )
-        .nullable()
-        .default(null)
-        .meta({
-          description: 'One of several equal, disjoint parts: "1/2" and "2/2" are two halves that share no record.',
-          expected: 'a text like "1/2" (the first of two parts)',
-        }),
-      limit: z.int().min(1).nullable().default(null).meta({ description: 'Takes the first records only.' }),
-    }),
-  )
-  .meta({ expected: 'a path, or { path, format, split, part, limit }', description: 'The data set.' })
+  .preprocess((value) => (typeof value === 'string' ? { path: value } : value), z.strictObject(datasetShape))
+  .meta({ expected: 'a path, or { path, format, split, part, limit }', description: 'The records.' })
 
 /** A reward: one of Tool-N1's, or a function exported by a module of the user's. */
 export const rewardSchema = z
@@ -81,7 +80,7 @@ const promptShape = {
   }),
 }
 
-const runShape = {
+export const runShape = {
   name: z
     .string()
     .regex(/^[\w.-]+$/)
@@ -99,8 +98,8 @@ const runShape = {
   }),
 }
 
-const trainShape = { ...runShape, reward: rewardSchema, ...grpoShape }
-const sftRunShape = {
+export const trainShape = { ...runShape, reward: rewardSchema, ...grpoShape }
+export const sftRunShape = {
   ...runShape,
   thoughts: z.enum(['template', 'none']).default('template').meta({
     description: 'For records without a reply: writes a short thought from the record before its calls, or none.',
@@ -142,20 +141,22 @@ const samplingShape = {
   kvMemory: memory('1GB', 'Memory for keys and values; sequences wait when it is full.'),
 }
 
-export const evalRunSchema = z.strictObject({
+export const evalShape = {
   ...modelShape,
   ...promptShape,
   dataset: datasetSchema,
   maxCompletionLength: count(1, 512, 'Tokens an answer may have.'),
   ...samplingShape,
-})
+}
+export const evalRunSchema = z.strictObject(evalShape)
 
-export const generateRunSchema = z.strictObject({
+export const generateShape = {
   ...modelShape,
   maxCompletionLength: count(1, 256, 'Tokens an answer may have.'),
   numGenerations: count(1, 1, 'Answers for each prompt.'),
   ...samplingShape,
-})
+}
+export const generateRunSchema = z.strictObject(generateShape)
 
 /** The keys of `run` that are the trainer's own settings. */
 export function pick<S extends object>(shape: S, run: Record<string, unknown>): { [K in keyof S]: unknown } {

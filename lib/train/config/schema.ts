@@ -8,7 +8,7 @@ import { count, flag, fraction, memory, nonNegative, positive } from './fields.j
 const clippedLosses: ReadonlySet<string> = new Set(['grpo', 'bnpo', 'dr_grpo', 'dapo', 'luspo'])
 
 /** Optimizer, schedule, logging and saving: the same for both trainers. */
-const commonShape = (learningRate: number) => ({
+export const commonShape = (learningRate: number) => ({
   learningRate: nonNegative(learningRate, 'Peak learning rate of AdamW.', true),
   lrSchedulerType: z
     .enum(['constant', 'linear', 'cosine'])
@@ -58,7 +58,7 @@ const commonShape = (learningRate: number) => ({
   ),
 })
 
-const grpoOnlyShape = {
+export const grpoOnlyShape = {
   // Rollouts
   promptsPerStep: count(1, 8, 'Prompts drawn for each generation; each gets numGenerations completions.'),
   numGenerations: count(2, 8, 'Completions of a prompt: the group whose mean reward is the baseline.', true),
