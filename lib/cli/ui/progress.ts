@@ -13,23 +13,25 @@ export class Progress {
   #total = 0
   #printed = 0
 
-  constructor(live: boolean = process.stderr.isTTY === true) {
-    this.#multi = live
-      ? new MultiBar(
-          {
-            format: `  {name} ${dim('{bar}')} {value}/{total}  {note}`,
-            hideCursor: true,
-            clearOnComplete: true,
-            // Ctrl-C belongs to the command, which has something to save.
-            gracefulExit: false,
-            stream: process.stderr,
-            barsize: 24,
-            fps: 8,
-            linewrap: false,
-          },
-          Presets.rect,
-        )
-      : null
+  /** `quiet` keeps lines off standard output: they go to standard error. */
+  constructor(private readonly quiet = false) {
+    this.#multi =
+      process.stderr.isTTY === true
+        ? new MultiBar(
+            {
+              format: `  {name} ${dim('{bar}')} {value}/{total}  {note}`,
+              hideCursor: true,
+              clearOnComplete: true,
+              // Ctrl-C belongs to the command, which has something to save.
+              gracefulExit: false,
+              stream: process.stderr,
+              barsize: 24,
+              fps: 8,
+              linewrap: false,
+            },
+            Presets.rect,
+          )
+        : null
   }
 
   /** Starts counting something else. */
@@ -56,7 +58,8 @@ export class Progress {
   /** A line above the bar. */
   line(text: string): void {
     if (!this.#multi || !this.#bar) {
-      process.stdout.write(`${text}\n`)
+      const stream = this.quiet ? process.stderr : process.stdout
+      stream.write(`${text}\n`)
       return
     }
     this.#multi.log(`${text}\n`)

@@ -2,7 +2,7 @@
 // list, which model on which data with which reward.
 
 import { z } from 'zod'
-import { count, fraction, memory } from './fields.js'
+import { count, flag, fraction, memory } from './fields.js'
 import { checkCommon, checkGrpo, grpoShape, resolveGrpo, sftShape } from './schema.js'
 
 const text = (description: string) => z.string().min(1).meta({ description, expected: 'a text' })
@@ -68,10 +68,14 @@ const modelShape = {
     .regex(/^(?:auto|cpu|simt|cuda(?::\d+)?)$/)
     .default('auto')
     .meta({ description: 'Where it runs.', expected: 'one of "auto", "cpu", "simt", "cuda", "cuda:0"' }),
-  dtype: z.enum(['auto', 'fp32', 'bf16']).default('auto').meta({
-    description:
-      'Precision of weights and activations in forward and backward; auto is bf16 where the device is fast in it.',
-  }),
+  dtype: z
+    .preprocess((value) => (value === 'f32' ? 'fp32' : value), z.enum(['auto', 'fp32', 'bf16']))
+    .default('auto')
+    .meta({
+      expected: 'one of "auto", "fp32", "bf16"',
+      description:
+        'Precision of weights and activations in forward and backward; auto is bf16 where the device is fast in it.',
+    }),
 }
 
 const promptShape = {
@@ -96,6 +100,7 @@ export const runShape = {
   evalDataset: datasetSchema.nullable().default(null).meta({
     description: 'Held-out records for evalSteps and for the evaluation at the end; null evaluates nothing.',
   }),
+  evalOnStart: flag(false, 'Evaluates before the first step, too.', true),
 }
 
 export const trainShape = { ...runShape, reward: rewardSchema, ...grpoShape }
