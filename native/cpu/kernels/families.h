@@ -10,5 +10,8 @@ void registerActivation(KernelTable& table);
 void registerRope(KernelTable& table);
 void registerEmbedding(KernelTable& table);
 void registerOptimizer(KernelTable& table);
+void registerMatmul(KernelTable& table);
+void registerLinearLogprob(KernelTable& table);
+void registerSample(KernelTable& table);
 
 }  // namespace callgrad::cpu::CG_ISA

@@ -9,6 +9,9 @@ void registerKernels(KernelTable& table) {
   registerRope(table);
   registerEmbedding(table);
   registerOptimizer(table);
+  registerMatmul(table);
+  registerLinearLogprob(table);
+  registerSample(table);
 }
 
 }  // namespace callgrad::cpu::CG_ISA

@@ -1,0 +1,157 @@
+// The innermost loop of every matrix product: a tile of C in registers, one accumulator per element, the depth walked
+// in order and in one piece. An element's value therefore depends on its own row of A and column of B only: not on
+// the tile it falls into, the number of rows, or the threads.
+//
+// A is read by broadcast straight from where it lies (element (i, step) at a[i * row + step * stepStride]); B is a packed
+// panel (packed_weight.h). bf16 pairs go through VDPBF16PS where there is one (products of a pair added to the
+// accumulator in fp32, denormals flushed), else they are widened and added one after the other.
+//
+// Tiles by register file: 6 x 64 with 32 zmm (24 accumulators, 4 of B, 1 of A), 6 x 16 with 16 ymm, 2 x 16 with xmm.
+#pragma once
+#include "cpu/kernels/simd.h"
+#include "cpu/packed_weight.h"
+
+namespace callgrad::cpu::CG_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kTileRows = 6, kTileVecs = 4;
+#elif defined(__FMA__)
+inline constexpr int kTileRows = 6, kTileVecs = 1;
+#else
+inline constexpr int kTileRows = 2, kTileVecs = 1;
+#endif
+
+template <typename T>
+inline constexpr int64_t kGroup = depthGroup(kDTypeOf<T>);
+// Elements between two depth steps of a panel.
+template <typename T>
+inline constexpr int64_t kPanelStep = kPanel * kGroup<T>;
+
+// Where a tile's operands lie.
+template <typename T>
+struct TileOperands {
+  const T* a;
+  int64_t row, step;  // element strides of A: between rows, between depth steps
+  const T* b;         // panel, from its first depth step and the tile's first column
+};
+
+template <int MR, int NV>
+inline void depthStep(const float* a, int64_t row, const float* b, Vec (&acc)[MR][NV]) {
+  Vec bv[NV];
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; v++) bv[v] = load(b + v * kLanes);
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; i++) {
+    const Vec av = splat(a[i * row]);
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; v++) acc[i][v] = fma(av, bv[v], acc[i][v]);
+  }
+}
+
+// `pairs` supplies row i's pair of bf16 as 32 bits, the element of lower depth in the low half.
+template <int MR, int NV, typename Pairs>
+inline void depthStepPairs(Pairs pairs, const BFloat16* b, Vec (&acc)[MR][NV]) {
+#if defined(__AVX512BF16__)
+  __m512bh bv[NV];
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; v++) memcpy(&bv[v], b + v * kLanes * 2, 64);
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; i++) {
+    const __m512bh av = (__m512bh)_mm512_set1_epi32(int(pairs(i)));
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; v++) acc[i][v] = (Vec)_mm512_dpbf16_ps((__m512)acc[i][v], av, bv[v]);
+  }
+#else
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; v++) {
+    UVec u;
+    memcpy(&u, b + v * kLanes * 2, sizeof u);
+    const Vec low = (Vec)(u << 16), high = (Vec)(u & 0xffff0000u);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+      const uint32_t p = pairs(i);
+      acc[i][v] = fma((Vec)(UVec{} + (p << 16)), low, acc[i][v]);
+      acc[i][v] = fma((Vec)(UVec{} + (p & 0xffff0000u)), high, acc[i][v]);
+    }
+  }
+#endif
+}
+
+template <int MR, int NV>
+inline void depthLoop(const TileOperands<float>& o, int64_t depth, Vec (&acc)[MR][NV]) {
+  const float *a = o.a, *b = o.b;
+  for (int64_t k = 0; k < depth; k++, a += o.step, b += kPanelStep<float>) depthStep(a, o.row, b, acc);
+}
+
+template <int MR, int NV>
+inline void depthLoop(const TileOperands<BFloat16>& o, int64_t depth, Vec (&acc)[MR][NV]) {
+  const BFloat16 *a = o.a, *b = o.b;
+  for (int64_t k = 0; k < depth / 2; k++, a += o.step, b += kPanelStep<BFloat16>) {
+    depthStepPairs(
+        [&](int i) {
+          uint32_t u;
+          memcpy(&u, a + i * o.row, 4);
+          return u;
+        },
+        b, acc);
+  }
+  // An odd depth: the pair's upper half is not A's to read.
+  if (depth % 2) depthStepPairs([&](int i) { return uint32_t(a[i * o.row].bits); }, b, acc);
+}
+
+// Loads or stores the first `columns` lanes of a row of C.
+template <int NV, typename T>
+inline void loadRow(const T* c, int64_t columns, Vec (&acc)[NV]) {
+  for (int v = 0; v < NV; v++) {
+    const int64_t left = columns - v * kLanes;
+    acc[v] = left >= kLanes ? load(c + v * kLanes) : loadPartial(c + v * kLanes, left > 0 ? int(left) : 0);
+  }
+}
+template <int NV, typename T>
+inline void storeRow(T* c, int64_t columns, const Vec (&acc)[NV]) {
+  for (int v = 0; v < NV; v++) {
+    const int64_t left = columns - v * kLanes;
+    if (left >= kLanes)
+      store(c + v * kLanes, acc[v]);
+    else if (left > 0)
+      storePartial(c + v * kLanes, acc[v], int(left));
+  }
+}
+
+// acc = (from ? from : 0) + A B over `depth`; then bias is added and the tile stored, rounded once to C's dtype.
+// `from` (fp32, rows fromStride apart) continues a sum bit for bit where an earlier call left it.
+template <typename T, typename C>
+struct TileTarget {
+  C* c;
+  int64_t cStride, columns;
+  const float* from;
+  int64_t fromStride;
+  const T* bias;
+};
+
+template <int MR, int NV, typename T, typename C>
+void tile(const TileOperands<T>& o, int64_t depth, const TileTarget<T, C>& t) {
+  Vec acc[MR][NV];
+  if (t.from) {
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) loadRow(t.from + i * t.fromStride, t.columns, acc[i]);
+  } else {
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; v++) acc[i][v] = Vec{};
+  }
+  depthLoop(o, depth, acc);
+  if (t.bias) {
+    Vec bias[NV];
+    loadRow(t.bias, t.columns, bias);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; v++) acc[i][v] += bias[v];
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; i++) storeRow(t.c + i * t.cStride, t.columns, acc[i]);
+}
+
+}  // namespace callgrad::cpu::CG_ISA

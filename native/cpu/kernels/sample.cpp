@@ -1,0 +1,239 @@
+// Drawing tokens from logits. Rows run in parallel; a row makes a few vector passes over its logits.
+//
+// Every filter keeps a prefix of one ranking (logit descending, index ascending), so the filters together are one cut:
+// the shortest of three prefixes. A prefix of given count (topK) or mass (topP) is found by bisecting a threshold on
+// the logit, one vector pass a step, until few elements lie between the bounds; only those are sorted. The token is the
+// one where the cumulative mass, in index order, passes a uniform number from Philox keyed by (seed; row key, position).
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/philox.h"
+#include "cpu/kernels/families.h"
+#include "cpu/kernels/row_stats.h"
+
+namespace callgrad::cpu::CG_ISA {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+// The third counter word: other users of the same key must differ from it.
+constexpr uint32_t kSampleStream = 0x73616d70;
+// Elements between the bounds at which bisecting stops and sorting starts.
+constexpr int64_t kFewEnough = 256;
+
+struct Settings {
+  float scale;
+  bool greedy;
+  int64_t topK;
+  double topP, minP;
+};
+
+// The last element that is kept: all with a higher logit, and those of equal logit up to this index.
+struct Cut {
+  float logit = -kInf;
+  int64_t index = std::numeric_limits<int64_t>::max();
+  bool operator<(const Cut& o) const { return logit > o.logit || (logit == o.logit && index < o.index); }
+};
+
+// Floats as integers of the same order, so that a bisection ends.
+int64_t orderOf(float x) {
+  int32_t i;
+  memcpy(&i, &x, 4);
+  return i >= 0 ? i : int64_t(std::numeric_limits<int32_t>::min()) - i;
+}
+float floatOf(int64_t order) {
+  const int32_t i = order >= 0 ? int32_t(order) : int32_t(int64_t(std::numeric_limits<int32_t>::min()) - order);
+  float x;
+  memcpy(&x, &i, 4);
+  return x;
+}
+
+class Row {
+ public:
+  // `mass` receives e^(logit * scale - max) of each element, padded to whole vectors with zeros.
+  Row(const float* logits, int64_t n, float scale, float max, float* mass) : logits_(logits), n_(n), mass_(mass) {
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) store(mass + i, exp(load(logits + i) * splat(scale) - splat(max)));
+    if (i < n)
+      store(mass + i, exp(loadPartial(logits + i, int(n - i), -kInf) * splat(scale) - splat(max)));
+  }
+
+  struct Measure {
+    int64_t count;
+    double mass;
+  };
+
+  // Of the elements whose logit is above `threshold` and ranks at or before `cut`.
+  Measure above(float threshold, const Cut& cut) const {
+    Measure total{0, 0};
+    for (int64_t b = 0; b < n_; b += kStatsBlock) {
+      const Measure m = aboveInBlock(b, std::min(n_, b + kStatsBlock), threshold, cut);
+      total.count += m.count;
+      total.mass += m.mass;
+    }
+    return total;
+  }
+
+  // The shortest prefix within `within` that holds `count` elements, or that reaches `mass`.
+  Cut prefix(int64_t count, double mass, const Cut& within) const {
+    auto reached = [&](const Measure& m) { return m.count >= count || m.mass >= mass; };
+    int64_t low = orderOf(-kInf), high = orderOf(kInf);
+    Measure atLow = above(-kInf, within), atHigh{0, 0};
+    if (!reached(atLow)) return within;
+    while (high - low > 1 && atLow.count - atHigh.count > kFewEnough) {
+      const int64_t middle = low + (high - low) / 2;
+      const Measure m = above(floatOf(middle), within);
+      if (reached(m))
+        low = middle, atLow = m;
+      else
+        high = middle, atHigh = m;
+    }
+    // Walk the elements in (low, high] by rank.
+    const float above = floatOf(low), upTo = floatOf(high);
+    std::vector<Cut> few;
+    for (int64_t i = 0; i < n_; i++)
+      if (logits_[i] > above && logits_[i] <= upTo && !(within < Cut{logits_[i], i})) few.push_back({logits_[i], i});
+    std::sort(few.begin(), few.end());
+    Measure m = atHigh;
+    for (const Cut& c : few) {
+      m.count++;
+      m.mass += double(mass_[c.index]);
+      if (reached(m)) return c;
+    }
+    return few.empty() ? within : few.back();
+  }
+
+  // The element at which the mass of those within the cut, summed in index order, passes `uniform` of the whole.
+  int64_t draw(double uniform, const Cut& cut) const {
+    const int64_t blocks = statsBlocks(n_);
+    double total = 0;
+    for (int64_t b = 0; b < blocks; b++) total += blockMass(b, cut);
+    double left = uniform * total;
+    int64_t last = -1;  // the last block that has mass: rounding may leave a remainder past the end
+    for (int64_t b = 0; b < blocks; b++) {
+      const double mass = blockMass(b, cut);
+      if (mass > 0) last = b;
+      if (left < mass) break;
+      left -= mass;
+    }
+    int64_t token = -1;
+    for (int64_t i = last * kStatsBlock; i < std::min(n_, (last + 1) * kStatsBlock); i++) {
+      if (!(mass_[i] > 0) || cut < Cut{logits_[i], i}) continue;
+      token = i;
+      left -= double(mass_[i]);
+      if (left < 0) break;
+    }
+    return token;
+  }
+
+ private:
+  double blockMass(int64_t b, const Cut& cut) const {
+    return aboveInBlock(b * kStatsBlock, std::min(n_, (b + 1) * kStatsBlock), -kInf, cut).mass;
+  }
+
+  Measure aboveInBlock(int64_t begin, int64_t end, float threshold, const Cut& cut) const {
+    const Vec t = splat(std::max(threshold, cut.logit));
+    // Elements equal to the cut's logit count up to its index, and only where the threshold lies below it.
+    const bool ties = threshold < cut.logit;
+    const Vec tie = splat(cut.logit);
+    Vec mass{};
+    IVec count{};
+    for (int64_t i = begin; i < end; i += kLanes) {
+      const int lanes = int(std::min<int64_t>(kLanes, end - i));
+      const Vec x = lanes == kLanes ? load(logits_ + i) : loadPartial(logits_ + i, lanes, -kInf);
+      IVec keep = x > t;
+      if (ties) {
+        const int64_t last = cut.index - i;
+        if (last >= 0) {
+          const IVec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+          keep |= (x == tie) & (lane <= int32_t(std::min<int64_t>(last, kLanes)));
+        }
+      }
+      count -= keep;
+      mass += select(keep, load(mass_ + i), Vec{});
+    }
+    int64_t n = 0;
+    for (int i = 0; i < kLanes; i++) n += count[i];
+    return {n, double(sumLanes(mass))};
+  }
+
+  const float* logits_;
+  int64_t n_;
+  float* mass_;
+};
+
+int64_t argmax(const float* logits, int64_t n) {
+  Vec m = splat(-kInf);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) m = vmax(m, load(logits + i));
+  float best = maxLanes(m);
+  for (; i < n; i++) best = logits[i] > best ? logits[i] : best;
+  for (i = 0; i < n && logits[i] != best; i++) {
+  }
+  return i;
+}
+
+Cut cutOf(const Row& row, int64_t n, const float* logits, float max, const Settings& s) {
+  Cut cut;
+  if (s.topK > 0 && s.topK < n) cut = row.prefix(s.topK, kInf, cut);
+  if (s.topP < 1) {
+    const double kept = row.above(-kInf, cut).mass;
+    cut = row.prefix(n + 1, s.topP * kept, cut);
+  }
+  if (s.minP > 0) {
+    // p >= minP * max p on the scaled logits; the largest element always stays.
+    const double lowest = (double(max) + std::log(s.minP)) / double(s.scale);
+    float threshold = float(lowest);
+    if (double(threshold) < lowest) threshold = std::nextafter(threshold, kInf);
+    const Cut byShare{threshold, std::numeric_limits<int64_t>::max()};
+    const int64_t best = argmax(logits, n);
+    const Cut first{logits[best], best};
+    cut = std::min(cut, std::max(byShare, first));
+  }
+  return cut;
+}
+
+Status sample(const OpCall& c, KernelContext& context) {
+  const TensorView &logits = c.in[0], &token = c.out[0], &logprob = c.out[1];
+  const int32_t *keys = c.in[1].as<int32_t>(), *positions = c.in[2].as<int32_t>();
+  const int64_t rows = logits.shape[0], n = logits.shape[1], blocks = statsBlocks(n);
+  const Settings s{temperatureScale(c.attr[0]), c.attr[0] == 0, int64_t(c.attr[1]), c.attr[2], c.attr[3]};
+  const int64_t padded = (n + kLanes - 1) / kLanes * kLanes, threads = threadCount();
+  BlockStats* stats = context.scratch.get<BlockStats>(size_t(threads * blocks));
+  float* masses = context.scratch.get<float>(size_t(threads * padded));
+  bool* bad = context.scratch.get<bool>(size_t(std::max<int64_t>(1, rows)));
+
+  parallelTasks(rows, [&](int64_t r, int thread) {
+    const float* x = logits.as<float>() + r * logits.rowStride;
+    BlockStats* mine = stats + thread * blocks;
+    for (int64_t b = 0; b < blocks; b++)
+      mine[b] = blockStats(x + b * kStatsBlock, std::min(kStatsBlock, n - b * kStatsBlock), s.scale);
+    const RowStats row = mergeStats(mine, blocks);
+    bad[r] = !(std::fabs(row.max) < kInf && std::fabs(row.logSum) < kInf);
+    if (bad[r]) return;
+    int64_t chosen;
+    if (s.greedy) {
+      chosen = argmax(x, n);
+    } else {
+      const Row masked(x, n, s.scale, row.max, masses + thread * padded);
+      const int32_t* k = keys + r * 4;
+      const PhiloxWords words = philox4x32(uint32_t(k[0]), uint32_t(k[1]), uint32_t(positions[r]), uint32_t(k[2]),
+                                           uint32_t(k[3]), kSampleStream);
+      // 53 bits, so that tokens of less than 2^-24 can still be drawn
+      const double uniform = double((uint64_t(words.v[0]) << 21) ^ (words.v[1] >> 11)) * 0x1p-53;
+      chosen = masked.draw(uniform, cutOf(masked, n, x, row.max, s));
+    }
+    token.as<int32_t>()[r * token.rowStride] = int32_t(chosen);
+    logprob.as<float>()[r * logprob.rowStride] = row.logprob(x[chosen] * s.scale);
+  });
+  for (int64_t r = 0; r < rows; r++)
+    if (bad[r])
+      return error(Code::kRange, "[sample] expected logits with a finite maximum, got NaN or infinity in row %ld", long(r));
+  return {};
+}
+
+}  // namespace
+
+void registerSample(KernelTable& t) { t.set("sample", sample); }
+
+}  // namespace callgrad::cpu::CG_ISA
