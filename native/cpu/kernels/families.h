@@ -10,5 +10,9 @@ void registerActivation(KernelTable& table);
 void registerRope(KernelTable& table);
 void registerEmbedding(KernelTable& table);
 void registerOptimizer(KernelTable& table);
+void registerAttention(KernelTable& table);
+void registerAttentionBackward(KernelTable& table);
+void registerDecodeAttention(KernelTable& table);
+void registerKvCache(KernelTable& table);
 
 }  // namespace callgrad::cpu::CG_ISA

@@ -9,6 +9,10 @@ void registerKernels(KernelTable& table) {
   registerRope(table);
   registerEmbedding(table);
   registerOptimizer(table);
+  registerAttention(table);
+  registerAttentionBackward(table);
+  registerDecodeAttention(table);
+  registerKvCache(table);
 }
 
 }  // namespace callgrad::cpu::CG_ISA
