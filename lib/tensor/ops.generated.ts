@@ -442,3 +442,234 @@ export function adamw(
   args[12] = number(options.step, 'adamw', 'step')
   native.run(16)
 }
+
+/**
+ * Softmax attention of packed query segments: row i of a segment sees every key of the segment's spans, and own keys kBegin + j for j <= i + causalOffset. A row that sees nothing, or is in no segment, gives 0 and lse -inf.
+ *
+ * @param q [Tq, Hq, D] (f32 or bf16)
+ * @param k [Tk, Hkv, D], Hq a multiple of Hkv (f32 or bf16)
+ * @param v [Tk, Hkv, D] (f32 or bf16)
+ * @param segments [S, 6] rows of qBegin, qEnd, kBegin (-1: no own keys), causalOffset, spanBegin, spanEnd (i32)
+ * @param spans [P, 2] rows of kBegin, kEnd (i32)
+ * @returns out: [Tq, Hq, D]; lse: [Tq, Hq] f32, natural log
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  segments: Tensor,
+  spans: Tensor,
+  options: {
+    /** factor of the scores; 0 means 1 / sqrt(D); default 0 */
+    scale?: number
+    /** Tensors to write instead of new ones. */
+    out?: { out?: Tensor; lse?: Tensor }
+  } = {},
+): { out: Tensor; lse: Tensor } {
+  const device = begin(q, 'attention', 'q')
+  args[1] = id(q, 'attention', 'q')
+  args[2] = id(k, 'attention', 'k')
+  args[3] = id(v, 'attention', 'v')
+  args[4] = id(segments, 'attention', 'segments')
+  args[5] = id(spans, 'attention', 'spans')
+  args[6] = optionalNumber(options.scale, 0, 'attention', 'scale')
+  args[7] = optionalId(options.out?.out, 'attention', 'out.out')
+  args[8] = optionalId(options.out?.lse, 'attention', 'out.lse')
+  native.run(17)
+  return {
+    out: result(0, device, options.out?.out),
+    lse: result(1, device, options.out?.lse),
+  }
+}
+
+/**
+ * Gradients of attention. Keys that nobody sees get 0; the sums over queries have a fixed order.
+ *
+ * @param q [Tq, Hq, D] (f32 or bf16)
+ * @param k [Tk, Hkv, D] (f32 or bf16)
+ * @param v [Tk, Hkv, D] (f32 or bf16)
+ * @param out [Tq, Hq, D], what attention returned (f32 or bf16)
+ * @param lse [Tq, Hq], what attention returned (f32)
+ * @param dOut [Tq, Hq, D] (f32 or bf16)
+ * @param segments [S, 6] rows of qBegin, qEnd, kBegin (-1: no own keys), causalOffset, spanBegin, spanEnd (i32)
+ * @param spans [P, 2] rows of kBegin, kEnd (i32)
+ * @returns dq: [Tq, Hq, D]; dk: [Tk, Hkv, D]; dv: [Tk, Hkv, D]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function attentionBackward(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  out: Tensor,
+  lse: Tensor,
+  dOut: Tensor,
+  segments: Tensor,
+  spans: Tensor,
+  options: {
+    /** factor of the scores; 0 means 1 / sqrt(D); default 0 */
+    scale?: number
+    /** Tensors to write instead of new ones. */
+    out?: { dq?: Tensor; dk?: Tensor; dv?: Tensor }
+  } = {},
+): { dq: Tensor; dk: Tensor; dv: Tensor } {
+  const device = begin(q, 'attentionBackward', 'q')
+  args[1] = id(q, 'attentionBackward', 'q')
+  args[2] = id(k, 'attentionBackward', 'k')
+  args[3] = id(v, 'attentionBackward', 'v')
+  args[4] = id(out, 'attentionBackward', 'out')
+  args[5] = id(lse, 'attentionBackward', 'lse')
+  args[6] = id(dOut, 'attentionBackward', 'dOut')
+  args[7] = id(segments, 'attentionBackward', 'segments')
+  args[8] = id(spans, 'attentionBackward', 'spans')
+  args[9] = optionalNumber(options.scale, 0, 'attentionBackward', 'scale')
+  args[10] = optionalId(options.out?.dq, 'attentionBackward', 'out.dq')
+  args[11] = optionalId(options.out?.dk, 'attentionBackward', 'out.dk')
+  args[12] = optionalId(options.out?.dv, 'attentionBackward', 'out.dv')
+  native.run(18)
+  return {
+    dq: result(0, device, options.out?.dq),
+    dk: result(1, device, options.out?.dk),
+    dv: result(2, device, options.out?.dv),
+  }
+}
+
+/**
+ * Attention of one new token a row over paged keys: the prefix of the row's group, then the row's own tokens. Equal bit for bit to the row that attention gives for the same token, whatever else is in the batch. A row with rowGroup -1 gives 0.
+ *
+ * @param q [B, Hq, D] (f32 or bf16)
+ * @param kv [pages, 2, Hkv, pageSize, D], keys then values (f32 or bf16)
+ * @param rowGroup [B] in [0, G), or -1: inactive; adjacent rows of a group share work (i32)
+ * @param prefixPages [G, maxPrefixPages] page ids (i32)
+ * @param prefixLens [G] tokens (i32)
+ * @param ownPages [B, maxOwnPages] page ids (i32)
+ * @param ownLens [B] tokens, the new one included (i32)
+ * @returns [B, Hq, D]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function decodeAttention(
+  q: Tensor,
+  kv: Tensor,
+  rowGroup: Tensor,
+  prefixPages: Tensor,
+  prefixLens: Tensor,
+  ownPages: Tensor,
+  ownLens: Tensor,
+  options: {
+    /** factor of the scores; 0 means 1 / sqrt(D); default 0 */
+    scale?: number
+    /** Tensors to write instead of new ones. */
+    out?: { out?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(q, 'decodeAttention', 'q')
+  args[1] = id(q, 'decodeAttention', 'q')
+  args[2] = id(kv, 'decodeAttention', 'kv')
+  args[3] = id(rowGroup, 'decodeAttention', 'rowGroup')
+  args[4] = id(prefixPages, 'decodeAttention', 'prefixPages')
+  args[5] = id(prefixLens, 'decodeAttention', 'prefixLens')
+  args[6] = id(ownPages, 'decodeAttention', 'ownPages')
+  args[7] = id(ownLens, 'decodeAttention', 'ownLens')
+  args[8] = optionalNumber(options.scale, 0, 'decodeAttention', 'scale')
+  args[9] = optionalId(options.out?.out, 'decodeAttention', 'out.out')
+  native.run(19)
+  return result(0, device, options.out?.out)
+}
+
+/**
+ * Writes keys and values of T tokens into their slots of the paged cache.
+ *
+ * @param k [T, Hkv, D] (f32 or bf16)
+ * @param v [T, Hkv, D] (f32 or bf16)
+ * @param kv [pages, 2, Hkv, pageSize, D], written (f32 or bf16, in place)
+ * @param slots [T] page * pageSize + offset; -1 skips the token (i32)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function kvWrite(
+  k: Tensor,
+  v: Tensor,
+  kv: Tensor,
+  slots: Tensor,
+): void {
+  begin(k, 'kvWrite', 'k')
+  args[1] = id(k, 'kvWrite', 'k')
+  args[2] = id(v, 'kvWrite', 'v')
+  args[3] = id(kv, 'kvWrite', 'kv')
+  args[4] = id(slots, 'kvWrite', 'slots')
+  native.run(20)
+}
+
+/**
+ * Keys and values of T slots of the paged cache as rows: what kvWrite put there.
+ *
+ * @param kv [pages, 2, Hkv, pageSize, D] (f32 or bf16)
+ * @param slots [T] page * pageSize + offset; -1 gives 0 (i32)
+ * @returns k: [T, Hkv, D]; v: [T, Hkv, D]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function kvRead(
+  kv: Tensor,
+  slots: Tensor,
+  options: {
+    /** Tensors to write instead of new ones. */
+    out?: { k?: Tensor; v?: Tensor }
+  } = {},
+): { k: Tensor; v: Tensor } {
+  const device = begin(kv, 'kvRead', 'kv')
+  args[1] = id(kv, 'kvRead', 'kv')
+  args[2] = id(slots, 'kvRead', 'slots')
+  args[3] = optionalId(options.out?.k, 'kvRead', 'out.k')
+  args[4] = optionalId(options.out?.v, 'kvRead', 'out.v')
+  native.run(21)
+  return {
+    k: result(0, device, options.out?.k),
+    v: result(1, device, options.out?.v),
+  }
+}
+
+/**
+ * The slot of each row's last own token; -1 where a row has none.
+ *
+ * @param ownPages [B, maxOwnPages] page ids (i32)
+ * @param ownLens [B] tokens (i32)
+ * @returns [B] i32
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function decodeSlots(
+  ownPages: Tensor,
+  ownLens: Tensor,
+  options: {
+    /** slots of a page */
+    pageSize: number
+    /** Tensors to write instead of new ones. */
+    out?: { slots?: Tensor }
+  },
+): Tensor {
+  const device = begin(ownPages, 'decodeSlots', 'ownPages')
+  args[1] = id(ownPages, 'decodeSlots', 'ownPages')
+  args[2] = id(ownLens, 'decodeSlots', 'ownLens')
+  args[3] = number(options.pageSize, 'decodeSlots', 'pageSize')
+  args[4] = optionalId(options.out?.slots, 'decodeSlots', 'out.slots')
+  native.run(22)
+  return result(0, device, options.out?.slots)
+}
+
+/**
+ * Counts one more token of every active row: positions and ownLens grow by one where rowGroup >= 0.
+ *
+ * @param rowGroup [B] -1: inactive (i32)
+ * @param positions [B], written (i32, in place)
+ * @param ownLens [B], written (i32, in place)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function decodeAdvance(
+  rowGroup: Tensor,
+  positions: Tensor,
+  ownLens: Tensor,
+): void {
+  begin(rowGroup, 'decodeAdvance', 'rowGroup')
+  args[1] = id(rowGroup, 'decodeAdvance', 'rowGroup')
+  args[2] = id(positions, 'decodeAdvance', 'positions')
+  args[3] = id(ownLens, 'decodeAdvance', 'ownLens')
+  native.run(23)
+}

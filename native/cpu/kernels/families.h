@@ -13,5 +13,9 @@ void registerOptimizer(KernelTable& table);
 void registerMatmul(KernelTable& table);
 void registerLinearLogprob(KernelTable& table);
 void registerSample(KernelTable& table);
+void registerAttention(KernelTable& table);
+void registerAttentionBackward(KernelTable& table);
+void registerDecodeAttention(KernelTable& table);
+void registerKvCache(KernelTable& table);
 
 }  // namespace callgrad::cpu::CG_ISA

@@ -12,6 +12,10 @@ void registerKernels(KernelTable& table) {
   registerMatmul(table);
   registerLinearLogprob(table);
   registerSample(table);
+  registerAttention(table);
+  registerAttentionBackward(table);
+  registerDecodeAttention(table);
+  registerKvCache(table);
 }
 
 }  // namespace callgrad::cpu::CG_ISA

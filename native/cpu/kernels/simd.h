@@ -9,7 +9,12 @@
 #include "core/dtype.h"
 
 #if defined(__AVX512F__) || defined(__FMA__)
+// GCC 12 takes the deliberately undefined vectors of its own header for mistakes (GCC bug 105593)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 namespace callgrad::cpu::CG_ISA {
@@ -20,7 +25,7 @@ typedef int32_t IVec __attribute__((vector_size(64)));
 typedef uint32_t UVec __attribute__((vector_size(64)));
 typedef uint16_t HVec __attribute__((vector_size(32)));
 
-inline Vec splat(float x) { return Vec{} + x; }
+inline Vec splat(float x) { return x - Vec{}; }  // x + 0 would not fold: it turns -0 into +0
 inline Vec load(const float* p) {
   Vec v;
   memcpy(&v, p, sizeof v);

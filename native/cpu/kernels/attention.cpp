@@ -1,0 +1,105 @@
+// Attention of packed segments on the CPU, forward.
+//
+// q, out: [Tq, Hq, D], k, v: [Tk, Hkv, D], rows strided; lse: [Tq, Hq] fp32. Scores are never stored: 6 x 64 of them live
+// in L1. Query heads of one kv head are folded into rows, so a tile is (tokens x heads) rows of one segment.
+//
+// 1. Every block of every run of keys is packed once per kv head: keys across (for q k^T), values along (for p v). The
+//    packed copies take as much memory as k and v; spans that overlap without starting at one key are packed twice.
+// 2. Tiles of about 48 rows walk the blocks that they see; the tile's q, its accumulators and one block stay in L1.
+#include <vector>
+
+#include "core/parallel.h"
+#include "cpu/kernels/attention_block.h"
+#include "cpu/kernels/attention_plan.h"
+#include "cpu/kernels/attention_scratch.h"
+#include "cpu/kernels/families.h"
+
+namespace callgrad::cpu::CG_ISA {
+namespace {
+
+constexpr int64_t kTileTarget = 48;  // rows of a tile: multiples of 6 for groups of 1, 2, 3, 4, 6, 7 and 8 heads
+
+template <typename T>
+Status attentionForward(const OpCall& c, KernelContext& context) {
+  using M = MathOf<T>;
+  using Unit = typename M::Unit;
+  const TensorView &q = c.in[0], &k = c.in[1], &v = c.in[2], &out = c.out[0], &lse = c.out[1];
+  const int64_t heads = q.shape[1], kvHeads = k.shape[1], group = heads / kvHeads, dim = q.shape[2];
+  const HeadShape shape(dim, c.attr[0]);
+  AttentionPlan plan;
+  CG_RETURN_IF_ERROR(makePlan("attention", c.in[3], c.in[4], q.shape[0], k.shape[0], &plan));
+
+  forUncoveredRows(plan, q.shape[0], [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      std::fill_n(out.as<T>() + t * out.rowStride, heads * dim, T{});
+      std::fill_n(lse.as<float>() + t * heads, heads, -std::numeric_limits<float>::infinity());
+    }
+  });
+
+  const int64_t acrossSize = acrossUnits<M>(shape), alongSize = alongUnits<M>(shape);
+  Unit* across = context.scratch.get<Unit>(size_t(kvHeads * plan.blocks * acrossSize));
+  Unit* along = context.scratch.get<Unit>(size_t(kvHeads * plan.blocks * alongSize));
+  bool* finite = context.scratch.get<bool>(size_t(kvHeads * plan.blocks));
+  std::vector<int64_t> blockKey(size_t(plan.blocks), 0), blockEnd(size_t(plan.blocks), 0);
+  for (const KeyRun& r : plan.runs)
+    for (int64_t b = 0; b < r.blocks(); b++) {
+      blockKey[size_t(r.firstBlock + b)] = r.begin + b * kKeyBlock;
+      blockEnd[size_t(r.firstBlock + b)] = std::min(r.end, r.begin + (b + 1) * kKeyBlock);
+    }
+  parallelFor(kvHeads * plan.blocks, 4, [&](int64_t begin, int64_t end) {
+    const T* rows[kKeyBlock];
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t h = i / plan.blocks, b = i % plan.blocks, first = blockKey[size_t(b)];
+      const int n = int(blockEnd[size_t(b)] - first);
+      for (int j = 0; j < n; j++) rows[j] = k.as<T>() + (first + j) * k.rowStride + h * dim;
+      packAcross<M>(rows, n, shape.dim, across + i * acrossSize, kKeyBlock);
+      for (int j = 0; j < n; j++) rows[j] = v.as<T>() + (first + j) * v.rowStride + h * dim;
+      finite[i] = packAlongRows<M>(rows, n, shape.dim, along + i * alongSize, shape.padded);
+    }
+  });
+
+  const int64_t tokens = std::max<int64_t>(1, kTileTarget / group), tileRows = tokens * group;
+  const std::vector<QueryTile> tiles = cutTiles(plan, tokens);
+  TileScratch<M> memory(context.scratch, int(tileRows), shape);
+  parallelTasks(int64_t(tiles.size()) * kvHeads, [&](int64_t task, int thread) {
+    const int64_t h = task / int64_t(tiles.size());
+    const QueryTile& tile = tiles[size_t(task % int64_t(tiles.size()))];
+    const SegmentPlan& segment = plan.segments[size_t(tile.segment)];
+    const int rows = int((tile.end - tile.begin) * group);
+    const TileMemory<M> m = memory.of(thread);
+    for (int r = 0; r < rows; r++)
+      packRow<M>(q.as<T>() + (tile.begin + r / group) * q.rowStride + (h * group + r % group) * dim, shape.dim,
+                 m.q + r * (shape.dim / M::kStep));
+    m.state.clear(rows, shape.padded);
+
+    auto walk = [&](int run, int64_t most, auto&& visibleOf) {
+      for (int64_t b = 0; b * kKeyBlock < most; b++) {
+        for (int r = 0; r < rows; r++)
+          m.visible[r] = int(std::clamp<int64_t>(visibleOf(r / group) - b * kKeyBlock, 0, kKeyBlock));
+        const int64_t i = h * plan.blocks + plan.runs[size_t(run)].firstBlock + b;
+        const KeyBlock<M> block{across + i * acrossSize, along + i * alongSize, finite[i]};
+        attendBlock(m.q, rows, m.visible, block, shape, m.state, m.block);
+      }
+    };
+    for (const SpanUse& s : segment.spans) walk(s.run, s.length, [&](int64_t) { return s.length; });
+    if (segment.ownRun >= 0) {
+      const int64_t first = segment.ownVisible + (tile.begin - segment.qBegin);
+      walk(segment.ownRun, first + (tile.end - tile.begin) - 1, [&](int64_t t) { return first + t; });
+    }
+    for (int r = 0; r < rows; r++) {
+      const int64_t t = tile.begin + r / group, head = h * group + r % group;
+      finishRow(m.state, r, shape, out.as<T>() + t * out.rowStride + head * dim, lse.as<float>() + t * heads + head);
+    }
+  });
+  return {};
+}
+
+Status attention(const OpCall& c, KernelContext& context) {
+  return c.in[0].dtype == DType::kF32 ? attentionForward<float>(c, context) : attentionForward<BFloat16>(c, context);
+}
+
+}  // namespace
+
+void registerAttention(KernelTable& t) { t.set("attention", attention); }
+
+}  // namespace callgrad::cpu::CG_ISA

@@ -1,0 +1,204 @@
+// One row against one block of keys: the arithmetic that training, prefill, chunked prefill and decode share.
+//
+// Keys come in runs (a span, or a segment's own keys) and are cut into blocks of 64 from the run's first key. A row walks
+// its runs in order, spans then own keys, and carries one softmax state (maximum, sum, weighted values) through all
+// blocks that it sees a key of. In a block its operations are, in this order:
+//
+//   s[j]  = chain over d of q[d] k[j][d]                        (fp32; pairs of bf16)
+//   top'  = max(top, max_j s[j] * c)      c = scale * log2(e)
+//   a     = 2^(top - top'),  p[j] = 2^(s[j] c - top'),  p of a key that the row does not see is exactly 0
+//   sum   = sum a + ((p[0..15] + p[16..31]) + (p[32..47] + p[48..63]))   16 lanes, added up once at the end
+//   out   = out a, then + p[j] v[j] for j ascending             (p rounded to bf16 for pairs)
+//
+// None of it depends on other rows, so a row's bits are the same however rows are folded, tiled or threaded. Carrying the
+// state from the prefix into the own keys is the merge of two partials by log-sum-exp with one of them still running: the
+// same split of keys, without a second accumulator or a pass to merge them.
+//
+// A key that a row does not see may hold anything: scores are selected, not multiplied away, and values enter as 0 * v
+// only where v is finite (packing checks); a block with an infinity or a NaN in its values goes row by row.
+#pragma once
+#include <cmath>
+#include <limits>
+
+#include "cpu/kernels/attention_math.h"
+
+namespace callgrad::cpu::CG_ISA {
+
+inline constexpr int kKeyBlock = 64;
+inline constexpr int kKeyVecs = kKeyBlock / kLanes;
+inline constexpr float kLog2E = 1.44269504088896341f, kLn2 = 0.693147180559945309f;
+
+struct HeadShape {
+  int dim, padded, vecs;  // padded: to whole vectors
+  float scale, scale2;    // scale2: for powers of two
+  HeadShape(int64_t d, double s)
+      : dim(int(d)), padded((dim + kLanes - 1) / kLanes * kLanes), vecs(padded / kLanes) {
+    const double chosen = s > 0 ? s : 1.0 / std::sqrt(double(d));
+    scale = float(chosen);
+    scale2 = float(chosen * 1.4426950408889634);
+  }
+};
+
+// Up to 64 keys and values of one head in packed form.
+template <class M>
+struct KeyBlock {
+  const typename M::Unit* across;  // keys, [dim / step][64]
+  const typename M::Unit* along;   // values, [64 / step][padded]
+  bool finite;                     // no infinity or NaN among the values
+};
+
+template <class M>
+inline int64_t acrossUnits(const HeadShape& s) {
+  return int64_t(s.dim / M::kStep) * kKeyBlock;
+}
+template <class M>
+inline int64_t alongUnits(const HeadShape& s) {
+  return int64_t(kKeyBlock / M::kStep) * s.padded;
+}
+
+// Softmax state of rows on their way through the keys.
+struct RowState {
+  float* top;  // [rows] maximum so far, times c
+  float* sum;  // [rows][16]
+  float* out;  // [rows][padded]
+  void clear(int rows, int padded) const {
+    std::fill_n(top, rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(sum, rows * kLanes, 0.0f);
+    std::fill_n(out, int64_t(rows) * padded, 0.0f);
+  }
+  RowState from(int row, int padded) const {
+    return {top + row, sum + row * kLanes, out + int64_t(row) * padded};
+  }
+};
+
+// Memory of one thread for one block.
+template <class M>
+struct BlockScratch {
+  float* scores;             // [kTileRows][64]
+  typename M::Unit* weights;  // [kTileRows][64 / step]
+  typename M::Unit* guarded;  // [64 / step][padded]
+};
+
+// The first `count` of 64 scores; the others, and lanes past them, read as -inf.
+inline void loadScores(const float* s, int count, int vecs, Vec* x) {
+  const Vec none = splat(-std::numeric_limits<float>::infinity());
+  for (int v = 0; v < vecs; v++) {
+    x[v] = load(s + v * kLanes);
+    if (count < (v + 1) * kLanes) x[v] = select(laneIndex() < (count - v * kLanes), x[v], none);
+  }
+}
+
+template <class M>
+inline void storeWeights(typename M::Unit* to, const Vec* p, int vecs) {
+  if constexpr (M::kStep == 1) {
+    for (int v = 0; v < vecs; v++) store(to + v * kLanes, p[v]);
+  } else {
+#if defined(__AVX512BF16__)
+    for (int v = 0; v < vecs; v += 2) {
+      const Vec high = v + 1 < vecs ? p[v + 1] : Vec{};
+      _mm512_storeu_si512(to + v * (kLanes / 2), (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)p[v]));
+    }
+#endif
+  }
+}
+
+// Softmax step of up to kTileRows rows whose scores are in scratch; leaves weights there and each row's factor in `a`.
+template <class M>
+inline void softmaxStep(int rows, const int* visible, int vecs, float scale2, const RowState& state,
+                        const BlockScratch<M>& scratch, float* a) {
+  float change[kLanes] = {};  // top - top', 0 where a row sees nothing
+  for (int r = 0; r < rows; r++) {
+    if (visible[r] <= 0) continue;
+    Vec x[kKeyVecs];
+    loadScores(scratch.scores + r * kKeyBlock, visible[r], vecs, x);
+    Vec most = x[0];
+    for (int v = 1; v < vecs; v++) most = vmax(most, x[v]);
+    const float here = largestLane(most) * scale2, before = state.top[r];
+    const float top = here > before ? here : before;
+    change[r] = before == top ? 0.0f : before - top;
+    state.top[r] = top;
+  }
+  Vec factors;
+  memcpy(&factors, change, sizeof factors);
+  factors = exp2Below(factors);
+  memcpy(a, &factors, sizeof factors);
+  for (int r = 0; r < rows; r++) {
+    Vec p[kKeyVecs] = {};
+    if (visible[r] > 0) {
+      Vec x[kKeyVecs];
+      loadScores(scratch.scores + r * kKeyBlock, visible[r], vecs, x);
+      const Vec top = splat(-state.top[r]);
+      for (int v = 0; v < vecs; v++) p[v] = exp2Below(fma(x[v], splat(scale2), top));
+      float* sum = state.sum + r * kLanes;
+      store(sum, fma(load(sum), splat(a[r]), (p[0] + p[1]) + (p[2] + p[3])));
+    }
+    storeWeights<M>(scratch.weights + int64_t(r) * (kKeyBlock / M::kStep), p, vecs);
+  }
+}
+
+// Values that a row sees, the others 0: for blocks where 0 * v would not be 0.
+template <class M>
+inline const typename M::Unit* guardValues(const typename M::Unit* along, int visible, int padded,
+                                           typename M::Unit* to) {
+  const int units = (visible + M::kStep - 1) / M::kStep;
+  std::copy_n(along, int64_t(units) * padded, to);
+  if constexpr (M::kStep == 2) {
+    if (visible % 2)
+      for (int d = 0; d < padded; d++) to[int64_t(units - 1) * padded + d] &= 0xffffu;
+  }
+  return to;
+}
+
+// Takes rows through one block. q: [rows][dim / step]; visible: [rows] keys of the block that a row sees (its first).
+template <class M>
+void attendBlock(const typename M::Unit* q, int rows, const int* visible, const KeyBlock<M>& block,
+                 const HeadShape& shape, const RowState& state, const BlockScratch<M>& scratch) {
+  const int units = shape.dim / M::kStep;
+  for (int r = 0; r < rows; r += kTileRows) {
+    int n = std::min(rows - r, kTileRows);
+    int most = 0, least = kKeyBlock;
+    for (int i = 0; i < n; i++) {
+      most = std::max(most, visible[r + i]);
+      least = std::min(least, visible[r + i]);
+    }
+    if (most <= 0) continue;
+    const int vecs = (most + kLanes - 1) / kLanes;
+    const RowState here = state.from(r, shape.padded);
+    multiply<M, Start::kZero>({q + int64_t(r) * units, units, 1}, n, block.across, kKeyBlock, vecs, units,
+                              scratch.scores, kKeyBlock);
+    float a[kLanes];
+    softmaxStep(n, visible + r, vecs, shape.scale2, here, scratch, a);
+    constexpr int kWeightStride = kKeyBlock / M::kStep;
+    if (block.finite || (least == most && most == kKeyBlock)) {
+      multiply<M, Start::kScale>({scratch.weights, kWeightStride, 1}, n, block.along, shape.padded, shape.vecs,
+                                 (most + M::kStep - 1) / M::kStep, here.out, shape.padded, a);
+      continue;
+    }
+    for (int i = 0; i < n; i++) {
+      if (visible[r + i] <= 0) continue;
+      const auto* values = guardValues<M>(block.along, visible[r + i], shape.padded, scratch.guarded);
+      multiply<M, Start::kScale>({scratch.weights + i * kWeightStride, kWeightStride, 1}, 1, values, shape.padded,
+                                 shape.vecs, (visible[r + i] + M::kStep - 1) / M::kStep,
+                                 here.out + int64_t(i) * shape.padded, shape.padded, a + i);
+    }
+  }
+}
+
+// A row's result once it has seen all its keys; nothing seen: 0 and -inf. lse may be null.
+template <typename T>
+inline void finishRow(const RowState& state, int row, const HeadShape& shape, T* out, float* lse) {
+  const RowState s = state.from(row, shape.padded);
+  const float sum = sumLanes(load(s.sum));
+  const bool nothing = sum == 0.0f;
+  const Vec inverse = splat(nothing ? 0.0f : 1.0f / sum);
+  for (int d = 0; d < shape.dim; d += kLanes) {
+    const Vec y = load(s.out + d) * inverse + Vec{};  // + 0: no -0, whose sign would tell how many zeros were added
+    if (d + kLanes <= shape.dim)
+      store(out + d, y);
+    else
+      storePartial(out + d, y, shape.dim - d);
+  }
+  if (lse) *lse = nothing ? -std::numeric_limits<float>::infinity() : s.top[0] * kLn2 + std::log(sum);
+}
+
+}  // namespace callgrad::cpu::CG_ISA

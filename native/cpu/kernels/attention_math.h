@@ -1,0 +1,286 @@
+// Building blocks of the attention kernels: products of small tiles, 2^x, and the packed forms that the products read.
+//
+// Two arithmetics. FloatMath: fp32 FMA (fp32 tensors, and bf16 tensors widened while packing). PairMath: VDPBF16PS, which
+// multiplies two bf16 pairs and adds into fp32; a "unit" is then a pair along the contracted dimension.
+//
+// Every product is C[rows, 16 * vecs] (+)= A B with A's units broadcast and B's units in vectors. An element of C is one
+// chain of multiply-adds in the order of the contracted dimension, whatever the tile's shape: that is what makes a row's
+// bits independent of how many rows share a call.
+//
+// Registers: 6 rows x 4 vectors of accumulators on AVX-512 (24 of 32), 6 x 1 (12 ymm of 16) on AVX2, 2 x 1 on SSE2.
+#pragma once
+#include <algorithm>
+#include <type_traits>
+
+#include "cpu/kernels/simd.h"
+
+namespace callgrad::cpu::CG_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kTileRows = 6, kTileVecs = 4;
+#elif defined(__AVX2__)
+inline constexpr int kTileRows = 6, kTileVecs = 1;
+#else
+inline constexpr int kTileRows = 2, kTileVecs = 1;
+#endif
+
+struct FloatMath {
+  using Unit = float;
+  using Units = Vec;
+  static constexpr int kStep = 1;  // elements of the contracted dimension in a unit
+  static Units broadcast(const float* p) { return splat(*p); }
+  static Units load(const float* p) { return CG_ISA::load(p); }
+  static Vec dot(Units a, Units b, Vec acc) { return fma(a, b, acc); }
+};
+
+#if defined(__AVX512BF16__)
+struct PairMath {
+  using Unit = uint32_t;
+  using Units = __m512i;
+  static constexpr int kStep = 2;
+  static Units broadcast(const uint32_t* p) { return _mm512_set1_epi32(int(*p)); }
+  static Units load(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  static Vec dot(Units a, Units b, Vec acc) { return (Vec)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b); }
+};
+template <typename T>
+using MathOf = std::conditional_t<std::is_same_v<T, BFloat16>, PairMath, FloatMath>;
+#else
+template <typename T>
+using MathOf = FloatMath;
+#endif
+
+// What C holds before a product is added: nothing, itself, or itself times a factor per row.
+enum class Start { kZero, kAdd, kScale };
+
+// A operand: unit (row, step) at a[row * rowStride + step * stepStride].
+template <typename Unit>
+struct Left {
+  const Unit* a;
+  int64_t rowStride, stepStride;
+};
+
+template <class M, Start kStart, int kRows, int kVecs>
+inline void multiplyTile(Left<typename M::Unit> left, const typename M::Unit* b, int64_t bStride, int steps, float* c,
+                         int64_t cStride, const float* factor) {
+  Vec acc[kRows][kVecs];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVecs; v++) {
+      if constexpr (kStart == Start::kZero) acc[r][v] = Vec{};
+      if constexpr (kStart != Start::kZero) acc[r][v] = load(c + r * cStride + v * kLanes);
+      if constexpr (kStart == Start::kScale) acc[r][v] *= splat(factor[r]);
+    }
+  }
+  const typename M::Unit* a = left.a;
+  for (int s = 0; s < steps; s++, a += left.stepStride, b += bStride) {
+    typename M::Units right[kVecs];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVecs; v++) right[v] = M::load(b + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; r++) {
+      const typename M::Units x = M::broadcast(a + r * left.rowStride);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVecs; v++) acc[r][v] = M::dot(x, right[v], acc[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVecs; v++) store(c + r * cStride + v * kLanes, acc[r][v]);
+  }
+}
+
+template <class M, Start kStart, int kVecs>
+void multiplyRows(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride, int steps,
+                  float* c, int64_t cStride, const float* factor) {
+  for (int r = 0; r < rows; r += kTileRows) {
+    switch (std::min(rows - r, kTileRows)) {
+#define CG_ROWS(n)                                                                     \
+  case n:                                                                              \
+    if constexpr (n <= kTileRows)                                                      \
+      multiplyTile<M, kStart, n, kVecs>(left, b, bStride, steps, c, cStride, factor);  \
+    break;
+      CG_ROWS(1) CG_ROWS(2) CG_ROWS(3) CG_ROWS(4) CG_ROWS(5) CG_ROWS(6)
+#undef CG_ROWS
+    }
+    left.a += kTileRows * left.rowStride;
+    c += kTileRows * cStride;
+    if (kStart == Start::kScale) factor += kTileRows;
+  }
+}
+
+// C[rows, 16 * vecs] (+)= A[rows, steps] B[steps, 16 * vecs]; factor: [rows], only for Start::kScale.
+template <class M, Start kStart>
+void multiply(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride, int vecs, int steps,
+              float* c, int64_t cStride, const float* factor = nullptr) {
+  for (int v = 0; v < vecs; v += kTileVecs) {
+    const auto* bv = b + v * kLanes;
+    float* cv = c + v * kLanes;
+    switch (std::min(vecs - v, kTileVecs)) {
+#define CG_VECS(n)                                                                                   \
+  case n:                                                                                            \
+    if constexpr (n <= kTileVecs)                                                                    \
+      multiplyRows<M, kStart, n>(left, rows, bv, bStride, steps, cv, cStride, factor);               \
+    break;
+      CG_VECS(1) CG_VECS(2) CG_VECS(3) CG_VECS(4)
+#undef CG_VECS
+    }
+  }
+}
+
+// 2^t for t <= 0 (a little above is fine), to 2 ulp: 2^n * p(r), r in [-1/2, 1/2], p a minimax polynomial of degree 5
+// (relative error 1.1e-7) with p(0) = 1, so that 2^0 is 1. 2^-inf is exactly 0; NaN stays NaN.
+inline Vec exp2Below(Vec t) {
+  constexpr float c5 = 0.0013264723820611835f, c4 = 0.009671512991189957f, c3 = 0.05550733581185341f,
+                  c2 = 0.24022242426872253f, c1 = 0.6931470036506653f;
+#if defined(__AVX512F__)
+  // max returns its second operand when either is NaN
+  const __m512 x = _mm512_max_ps(_mm512_set1_ps(-200.0f), (__m512)t);
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const Vec r = (Vec)_mm512_sub_ps(x, n);
+#else
+  const Vec x = vmax(splat(-200.0f), t);
+  const Vec magic = splat(12582912.0f);
+  const Vec n = (x + magic) - magic;
+  const Vec r = x - n;
+#endif
+  Vec p = fma(splat(c5), r, splat(c4));
+  p = fma(p, r, splat(c3));
+  p = fma(p, r, splat(c2));
+  p = fma(p, r, splat(c1));
+  p = fma(p, r, splat(1.0f));
+#if defined(__AVX512F__)
+  return (Vec)_mm512_scalef_ps((__m512)p, n);
+#else
+  const IVec e = (__builtin_convertvector(vmax(splat(-127.0f), n), IVec) + 127) << 23;
+  Vec scale;
+  memcpy(&scale, &e, sizeof scale);
+  return select(x < splat(-126.0f), splat(0.0f), p * scale);
+#endif
+}
+
+inline float largestLane(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)v);
+#else
+  for (int width = 8; width >= 1; width /= 2)
+    for (int i = 0; i < width; i++) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
+  return v[0];
+#endif
+}
+
+inline IVec laneIndex() { return IVec{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
+
+// One row of units: pairs along the row are neighbours already, so bf16 is copied as it is.
+template <class M, typename T>
+inline void packRow(const T* row, int dim, typename M::Unit* to) {
+  if constexpr (sizeof(T) * size_t(M::kStep) == sizeof(typename M::Unit)) {
+    memcpy(to, row, size_t(dim) * sizeof(T));
+  } else {
+    for (int d = 0; d < dim; d++) to[d] = toFloat(row[d]);
+  }
+}
+
+// Rows of one side of a block as right operand of a product over the rows: unit (row / kStep, d) at
+// to[(row / kStep) * stride + d]. Elements past `dim`, and the missing row of a last pair, are 0.
+// Returns whether every value is finite.
+template <class M, typename T>
+inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::Unit* to, int stride) {
+  IVec special = {};  // lanes that hold an infinity or a NaN
+  auto note = [&](Vec x) {
+    IVec bits;
+    memcpy(&bits, &x, sizeof bits);
+    special |= (bits & 0x7f800000) == 0x7f800000;
+  };
+  auto at = [&](const T* row, int d) {
+    return d + kLanes <= dim ? load(row + d) : loadPartial(row + d, dim - d);
+  };
+  for (int i = 0; i < count; i += M::kStep, to += stride) {
+    for (int d = 0; d < dim; d += kLanes) {
+      const Vec first = at(rows[i], d);
+      note(first);
+      if constexpr (M::kStep == 1) {
+        store(to + d, first);
+      } else {
+        const Vec second = i + 1 < count ? at(rows[i + 1], d) : Vec{};
+        note(second);
+        UVec lo, hi;
+        memcpy(&lo, &first, sizeof lo);
+        memcpy(&hi, &second, sizeof hi);
+        const UVec pair = (lo >> 16) | hi;  // widened bf16: the low half of a float is 0
+        memcpy(to + d, &pair, sizeof pair);
+      }
+    }
+  }
+  for (int i = 0; i < kLanes; i++)
+    if (special[i]) return false;
+  return true;
+}
+
+#if defined(__AVX512F__)
+// 16 x 16 words: t[i][j] becomes t[j][i].
+inline void transpose16(__m512i t[16]) {
+  __m512i u[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    u[i] = _mm512_unpacklo_epi32(t[i], t[i + 1]);
+    u[i + 1] = _mm512_unpackhi_epi32(t[i], t[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    t[i] = _mm512_unpacklo_epi64(u[i], u[i + 2]);
+    t[i + 1] = _mm512_unpackhi_epi64(u[i], u[i + 2]);
+    t[i + 2] = _mm512_unpacklo_epi64(u[i + 1], u[i + 3]);
+    t[i + 3] = _mm512_unpackhi_epi64(u[i + 1], u[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    u[i] = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
+    u[i + 4] = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xdd);
+    u[i + 8] = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
+    u[i + 12] = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(u[i], u[i + 8], 0x88);
+    t[i + 8] = _mm512_shuffle_i32x4(u[i], u[i + 8], 0xdd);
+    t[i + 4] = _mm512_shuffle_i32x4(u[i + 4], u[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(u[i + 4], u[i + 12], 0xdd);
+  }
+}
+#endif
+
+// Rows of one side of a block as right operand of a product over the head dimension: unit (d / kStep, row) at
+// to[(d / kStep) * stride + row]. Columns from `count` up to a multiple of 16 are 0.
+template <class M, typename T>
+inline void packAcross(const T* const* rows, int count, int dim, typename M::Unit* to, int stride) {
+  const int units = dim / M::kStep;
+  for (int r = 0; r < count; r += kLanes) {
+    const int n = std::min(count - r, kLanes);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) * size_t(M::kStep) == sizeof(typename M::Unit)) {
+      for (int u = 0; u < units; u += 16) {
+        const __mmask16 mask = units - u >= 16 ? __mmask16(0xffff) : __mmask16((1u << (units - u)) - 1);
+        __m512i t[16];
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+          t[i] = i < n ? _mm512_maskz_loadu_epi32(mask, rows[r + i] + u * M::kStep) : _mm512_setzero_si512();
+        transpose16(t);
+        const int m = std::min(units - u, 16);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+          if (i < m) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
+      }
+      continue;
+    }
+#endif
+    for (int u = 0; u < units; u++) {
+      typename M::Unit* column = to + int64_t(u) * stride + r;
+      for (int i = 0; i < n; i++) packRow<M>(rows[r + i] + u * M::kStep, M::kStep, column + i);
+      for (int i = n; i < kLanes; i++) column[i] = 0;
+    }
+  }
+}
+
+}  // namespace callgrad::cpu::CG_ISA
