@@ -364,10 +364,11 @@ class Addon : public Napi::Addon<Addon> {
     const int64_t baseExtent = b.numel() == 0 ? 0 : (b.rank ? (b.shape[0] - 1) * b.rowStride : 0) + b.rowSize();
     const int64_t rows = v.rank ? v.shape[0] : 1;
     const double extent = v.numel() == 0 ? 0 : double(rows - 1) * stride + double(v.rowSize());
-    if ((rows > 1 && v.rowStride < v.rowSize()) || offset + extent > double(baseExtent))
+    const bool empty = v.numel() == 0;  // reaches nothing, wherever it starts
+    if (!empty && ((rows > 1 && v.rowStride < v.rowSize()) || offset + extent > double(baseExtent)))
       throw makeError(env, "view", error(Code::kRange, "expected a view inside the tensor's %ld elements, got %s at %g",
                                          long(baseExtent), v.shapeText().c_str(), offset));
-    v.data = static_cast<char*>(b.data) + int64_t(offset) * int64_t(dtypeSize(b.dtype));
+    v.data = static_cast<char*>(b.data) + (empty ? 0 : int64_t(offset) * int64_t(dtypeSize(b.dtype)));
     std::shared_ptr<Storage> storage = base.storage;  // `base` may move when the table grows
     return Napi::Number::New(env, handles_.add(std::move(storage), v));
   }

@@ -15,16 +15,17 @@ export class Variable {
     before?.release()
   }
 
-  /** Runs `use` with the gradient and frees it; does nothing where no gradient arrived. */
-  withGrad(use: (gradient: Tensor) => void): void {
+  /** Runs `use` with the gradient and frees it; false, and nothing done, where no gradient arrived. */
+  withGrad(use: (gradient: Tensor) => void): boolean {
     const gradient = this.#grad
-    if (!gradient) return
+    if (!gradient) return false
     this.#grad = null
     try {
       use(gradient)
     } finally {
       gradient.release()
     }
+    return true
   }
 }
 

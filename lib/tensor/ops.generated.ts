@@ -444,6 +444,281 @@ export function adamw(
 }
 
 /**
+ * A weight in the layout that the device's GEMM reads fastest. Packing the fp32 master rounds once, to the same bits as packing a bf16 copy of it.
+ *
+ * @param w [N, K] (f32 or bf16)
+ * @returns [N, K], packed
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function packWeight(
+  w: Tensor,
+  options: {
+    /** packed for linearBackwardInput, not for linear; default 0 */
+    transposed?: boolean
+    /** packed as bf16 where w is f32; default 0 */
+    bf16?: boolean
+    /** Tensors to write instead of new ones. */
+    out?: { packed?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(w, 'packWeight', 'w')
+  args[1] = id(w, 'packWeight', 'w')
+  args[2] = options.transposed ? 1 : options.transposed === undefined ? 0 : 0
+  args[3] = options.bf16 ? 1 : options.bf16 === undefined ? 0 : 0
+  args[4] = optionalId(options.out?.packed, 'packWeight', 'out.packed')
+  native.run(17)
+  return result(0, device, options.out?.packed)
+}
+
+/**
+ * y = x W^T + b, summed in fp32 and rounded once. A row of y does not depend on how many rows x has, nor on whether w is packed.
+ *
+ * @param x [T, K] (or more dimensions whose trailing sizes make K) (f32 or bf16)
+ * @param w [N, K], plain or packed (f32 or bf16)
+ * @returns [T, N], of x's dtype or f32
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function linear(
+  x: Tensor,
+  w: Tensor,
+  options: {
+    /** [N] (f32 or bf16) */
+    bias?: Tensor | null
+    /** y in fp32 whatever x's dtype (logits); default 0 */
+    f32Output?: boolean
+    /** Tensors to write instead of new ones. */
+    out?: { y?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(x, 'linear', 'x')
+  args[1] = id(x, 'linear', 'x')
+  args[2] = id(w, 'linear', 'w')
+  args[3] = optionalId(options.bias, 'linear', 'bias')
+  args[4] = options.f32Output ? 1 : options.f32Output === undefined ? 0 : 0
+  args[5] = optionalId(options.out?.y, 'linear', 'out.y')
+  native.run(18)
+  return result(0, device, options.out?.y)
+}
+
+/**
+ * dx = dy W, the gradient of linear with respect to x.
+ *
+ * @param dy [T, N] (f32 or bf16)
+ * @param w [N, K], plain or packed with transposed (f32 or bf16)
+ * @returns [T, K]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function linearBackwardInput(
+  dy: Tensor,
+  w: Tensor,
+  options: {
+    /** Tensors to write instead of new ones. */
+    out?: { dx?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(dy, 'linearBackwardInput', 'dy')
+  args[1] = id(dy, 'linearBackwardInput', 'dy')
+  args[2] = id(w, 'linearBackwardInput', 'w')
+  args[3] = optionalId(options.out?.dx, 'linearBackwardInput', 'out.dx')
+  native.run(19)
+  return result(0, device, options.out?.dx)
+}
+
+/**
+ * dw += dy^T x, the gradient of linear with respect to w, summed over rows in fp32.
+ *
+ * @param dy [T, N] (f32 or bf16)
+ * @param x [T, K] (f32 or bf16)
+ * @param dw [N, K], added to (f32, in place)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function linearBackwardWeight(
+  dy: Tensor,
+  x: Tensor,
+  dw: Tensor,
+): void {
+  begin(dy, 'linearBackwardWeight', 'dy')
+  args[1] = id(dy, 'linearBackwardWeight', 'dy')
+  args[2] = id(x, 'linearBackwardWeight', 'x')
+  args[3] = id(dw, 'linearBackwardWeight', 'dw')
+  native.run(20)
+}
+
+/**
+ * into += the sum of x over its rows (the gradient of a bias).
+ *
+ * @param x [T, N] (f32 or bf16)
+ * @param into [N], added to (f32, in place)
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function columnSum(
+  x: Tensor,
+  into: Tensor,
+): void {
+  begin(x, 'columnSum', 'x')
+  args[1] = id(x, 'columnSum', 'x')
+  args[2] = id(into, 'columnSum', 'into')
+  native.run(21)
+}
+
+/**
+ * c = a b, either operand transposed first on request; summed in fp32 and rounded once. An inner size of 0 gives zeros.
+ *
+ * @param a [M, K], or [K, M] with transA (f32 or bf16)
+ * @param b [K, N], or [N, K] with transB (f32 or bf16)
+ * @returns [M, N]
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function matmul(
+  a: Tensor,
+  b: Tensor,
+  options: {
+    /** a is given transposed; default 0 */
+    transA?: boolean
+    /** b is given transposed; default 0 */
+    transB?: boolean
+    /** Tensors to write instead of new ones. */
+    out?: { c?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(a, 'matmul', 'a')
+  args[1] = id(a, 'matmul', 'a')
+  args[2] = id(b, 'matmul', 'b')
+  args[3] = options.transA ? 1 : options.transA === undefined ? 0 : 0
+  args[4] = options.transB ? 1 : options.transB === undefined ? 0 : 0
+  args[5] = optionalId(options.out?.c, 'matmul', 'out.c')
+  native.run(22)
+  return result(0, device, options.out?.c)
+}
+
+/**
+ * Log-softmax(h W^T / temperature) at each row's target, the row's log-sum-exp and its entropy, without ever holding a batch of logits. Temperature 0 counts as 1.
+ *
+ * @param h [T, D], hidden rows (f32 or bf16)
+ * @param w [V, D], plain or packed (f32 or bf16)
+ * @param targets [T], each in [0, V) (i32)
+ * @returns logprob: [T] f32, log p(target); lse: [T] f32, log-sum-exp of logits / temperature; entropy: [T] f32, of the whole distribution, in nats
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function linearLogprob(
+  h: Tensor,
+  w: Tensor,
+  targets: Tensor,
+  options: {
+    /** divides the logits; default 1 */
+    temperature?: number
+    /** Tensors to write instead of new ones. */
+    out?: { logprob?: Tensor; lse?: Tensor; entropy?: Tensor }
+  } = {},
+): { logprob: Tensor; lse: Tensor; entropy: Tensor } {
+  const device = begin(h, 'linearLogprob', 'h')
+  args[1] = id(h, 'linearLogprob', 'h')
+  args[2] = id(w, 'linearLogprob', 'w')
+  args[3] = id(targets, 'linearLogprob', 'targets')
+  args[4] = optionalNumber(options.temperature, 1, 'linearLogprob', 'temperature')
+  args[5] = optionalId(options.out?.logprob, 'linearLogprob', 'out.logprob')
+  args[6] = optionalId(options.out?.lse, 'linearLogprob', 'out.lse')
+  args[7] = optionalId(options.out?.entropy, 'linearLogprob', 'out.entropy')
+  native.run(23)
+  return {
+    logprob: result(0, device, options.out?.logprob),
+    lse: result(1, device, options.out?.lse),
+    entropy: result(2, device, options.out?.entropy),
+  }
+}
+
+/**
+ * Gradients of linearLogprob from those of logprob and entropy; logits are recomputed. Rows whose upstream gradients are both zero are left out and get dh = 0.
+ *
+ * @param h [T, D] (f32 or bf16)
+ * @param w [V, D], plain or packed (f32 or bf16)
+ * @param targets [T] (i32)
+ * @param lse [T], of linearLogprob (f32)
+ * @param entropy [T], of linearLogprob (f32)
+ * @param dLogprob [T] (f32)
+ * @returns [T, D] of h's dtype
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function linearLogprobBackward(
+  h: Tensor,
+  w: Tensor,
+  targets: Tensor,
+  lse: Tensor,
+  entropy: Tensor,
+  dLogprob: Tensor,
+  options: {
+    /** [T] (f32) */
+    dEntropy?: Tensor | null
+    /** [V, D], packed with transposed or plain; needed when w is packed (f32 or bf16) */
+    wTransposed?: Tensor | null
+    /** [V, D], added to; left out for a frozen head (f32) */
+    dw?: Tensor | null
+    /** as in linearLogprob; default 1 */
+    temperature?: number
+    /** Tensors to write instead of new ones. */
+    out?: { dh?: Tensor }
+  } = {},
+): Tensor {
+  const device = begin(h, 'linearLogprobBackward', 'h')
+  args[1] = id(h, 'linearLogprobBackward', 'h')
+  args[2] = id(w, 'linearLogprobBackward', 'w')
+  args[3] = id(targets, 'linearLogprobBackward', 'targets')
+  args[4] = id(lse, 'linearLogprobBackward', 'lse')
+  args[5] = id(entropy, 'linearLogprobBackward', 'entropy')
+  args[6] = id(dLogprob, 'linearLogprobBackward', 'dLogprob')
+  args[7] = optionalId(options.dEntropy, 'linearLogprobBackward', 'dEntropy')
+  args[8] = optionalId(options.wTransposed, 'linearLogprobBackward', 'wTransposed')
+  args[9] = optionalId(options.dw, 'linearLogprobBackward', 'dw')
+  args[10] = optionalNumber(options.temperature, 1, 'linearLogprobBackward', 'temperature')
+  args[11] = optionalId(options.out?.dh, 'linearLogprobBackward', 'out.dh')
+  native.run(24)
+  return result(0, device, options.out?.dh)
+}
+
+/**
+ * Draws a token per row by inverse CDF from one Philox uniform, after temperature, topK, topP and minP in this order (equal probabilities rank by lower index; topP keeps the shortest ranked prefix whose mass reaches it; minP is relative to the largest probability). Temperature 0 takes the largest logit, the lowest index of equals. A row with a NaN, with +inf, or with nothing finite is an error.
+ *
+ * @param logits [B, V] (f32)
+ * @param keys [B, 4]: two words of the seed, then two that tell rows apart (prompt, sample) (i32)
+ * @param positions [B], the token's position: a draw depends on (key, position) only (i32)
+ * @returns token: [B] i32; logprob: [B] f32, log-softmax(logits / temperature) of the token before any filter (temperature 0: of temperature 1), bit for bit linearLogprob's
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function sample(
+  logits: Tensor,
+  keys: Tensor,
+  positions: Tensor,
+  options: {
+    /** divides the logits; 0 is greedy; default 1 */
+    temperature?: number
+    /** keep the K most probable tokens; 0 keeps all; default 0 */
+    topK?: number
+    /** keep the smallest set of this mass; default 1 */
+    topP?: number
+    /** keep tokens of at least this share of the largest probability; default 0 */
+    minP?: number
+    /** Tensors to write instead of new ones. */
+    out?: { token?: Tensor; logprob?: Tensor }
+  } = {},
+): { token: Tensor; logprob: Tensor } {
+  const device = begin(logits, 'sample', 'logits')
+  args[1] = id(logits, 'sample', 'logits')
+  args[2] = id(keys, 'sample', 'keys')
+  args[3] = id(positions, 'sample', 'positions')
+  args[4] = optionalNumber(options.temperature, 1, 'sample', 'temperature')
+  args[5] = optionalNumber(options.topK, 0, 'sample', 'topK')
+  args[6] = optionalNumber(options.topP, 1, 'sample', 'topP')
+  args[7] = optionalNumber(options.minP, 0, 'sample', 'minP')
+  args[8] = optionalId(options.out?.token, 'sample', 'out.token')
+  args[9] = optionalId(options.out?.logprob, 'sample', 'out.logprob')
+  native.run(25)
+  return {
+    token: result(0, device, options.out?.token),
+    logprob: result(1, device, options.out?.logprob),
+  }
+}
+
+/**
  * Softmax attention of packed query segments: row i of a segment sees every key of the segment's spans, and own keys kBegin + j for j <= i + causalOffset. A row that sees nothing, or is in no segment, gives 0 and lse -inf.
  *
  * @param q [Tq, Hq, D] (f32 or bf16)
@@ -476,7 +751,7 @@ export function attention(
   args[6] = optionalNumber(options.scale, 0, 'attention', 'scale')
   args[7] = optionalId(options.out?.out, 'attention', 'out.out')
   args[8] = optionalId(options.out?.lse, 'attention', 'out.lse')
-  native.run(17)
+  native.run(26)
   return {
     out: result(0, device, options.out?.out),
     lse: result(1, device, options.out?.lse),
@@ -526,7 +801,7 @@ export function attentionBackward(
   args[10] = optionalId(options.out?.dq, 'attentionBackward', 'out.dq')
   args[11] = optionalId(options.out?.dk, 'attentionBackward', 'out.dk')
   args[12] = optionalId(options.out?.dv, 'attentionBackward', 'out.dv')
-  native.run(18)
+  native.run(27)
   return {
     dq: result(0, device, options.out?.dq),
     dk: result(1, device, options.out?.dk),
@@ -572,7 +847,7 @@ export function decodeAttention(
   args[7] = id(ownLens, 'decodeAttention', 'ownLens')
   args[8] = optionalNumber(options.scale, 0, 'decodeAttention', 'scale')
   args[9] = optionalId(options.out?.out, 'decodeAttention', 'out.out')
-  native.run(19)
+  native.run(28)
   return result(0, device, options.out?.out)
 }
 
@@ -596,7 +871,7 @@ export function kvWrite(
   args[2] = id(v, 'kvWrite', 'v')
   args[3] = id(kv, 'kvWrite', 'kv')
   args[4] = id(slots, 'kvWrite', 'slots')
-  native.run(20)
+  native.run(29)
 }
 
 /**
@@ -620,7 +895,7 @@ export function kvRead(
   args[2] = id(slots, 'kvRead', 'slots')
   args[3] = optionalId(options.out?.k, 'kvRead', 'out.k')
   args[4] = optionalId(options.out?.v, 'kvRead', 'out.v')
-  native.run(21)
+  native.run(30)
   return {
     k: result(0, device, options.out?.k),
     v: result(1, device, options.out?.v),
@@ -650,7 +925,7 @@ export function decodeSlots(
   args[2] = id(ownLens, 'decodeSlots', 'ownLens')
   args[3] = number(options.pageSize, 'decodeSlots', 'pageSize')
   args[4] = optionalId(options.out?.slots, 'decodeSlots', 'out.slots')
-  native.run(22)
+  native.run(31)
   return result(0, device, options.out?.slots)
 }
 
@@ -671,5 +946,5 @@ export function decodeAdvance(
   args[1] = id(rowGroup, 'decodeAdvance', 'rowGroup')
   args[2] = id(positions, 'decodeAdvance', 'positions')
   args[3] = id(ownLens, 'decodeAdvance', 'ownLens')
-  native.run(23)
+  native.run(32)
 }

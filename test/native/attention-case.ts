@@ -115,4 +115,3 @@ export async function compute(c: AttentionCase, data: CaseData, dtype: DType, ga
   const [a, b, d, e, f] = await Promise.all([out, lse, dq, dk, dv].map((t) => t.toFloat32Array()))
   return { out: a!, lse: b!, dq: d!, dk: e!, dv: f! }
 }
-
