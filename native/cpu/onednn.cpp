@@ -4,7 +4,8 @@
 
 namespace callgrad::cpu {
 
-void packedWeightLayout(DType dtype, int64_t n, int64_t k, bool transposed, uint8_t* layout, int64_t* bytes) {
+void packedWeightLayout(DType dtype, int64_t n, int64_t k, bool transposed, uint8_t* layout,
+                        int64_t* bytes) {
   *layout = transposed ? kLayoutTransposed : kLayoutForward;
   *bytes = packedSize(dtype, transposed ? n : k, transposed ? k : n) * int64_t(dtypeSize(dtype));
 }

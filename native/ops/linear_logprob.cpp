@@ -5,13 +5,15 @@
 namespace callgrad {
 namespace {
 
-Status expectPacked(const char* name, const TensorView& w, bool transposed, const DeviceTraits& device) {
+Status expectPacked(const char* name, const TensorView& w, bool transposed,
+                    const DeviceTraits& device) {
   if (!w.layout) return {};
   uint8_t layout;
   int64_t bytes;
   device.packedWeight(w.dtype, w.shape[0], w.shape[1], transposed, &layout, &bytes);
   if (w.layout == layout) return {};
-  return error(Code::kType, "expected %s plain or packed with transposed: %s, got the other packed layout", name,
+  return error(Code::kType,
+               "expected %s plain or packed with transposed: %s, got the other packed layout", name,
                transposed ? "true" : "false");
 }
 
@@ -47,7 +49,9 @@ Status inferBackward(const OpCall& c, OutputSpec* out, const DeviceTraits& devic
     CG_RETURN_IF_ERROR(expectSameDType("w", w, "wTransposed", transposed));
     CG_RETURN_IF_ERROR(expectPacked("wTransposed", transposed, true, device));
   } else if (w.layout) {
-    return error(Code::kType, "expected wTransposed (w plain, or packed with transposed) beside a packed w, got none");
+    return error(
+        Code::kType,
+        "expected wTransposed (w plain, or packed with transposed) beside a packed w, got none");
   }
   if (dw.present()) CG_RETURN_IF_ERROR(expectSameShape("w", w, "dw", dw));
   out[0].set(h.dtype, {h.shape[0], h.shape[1]});
@@ -56,7 +60,8 @@ Status inferBackward(const OpCall& c, OutputSpec* out, const DeviceTraits& devic
 
 double rows(const OpCall& c) { return double(c.in[0].shape[0]); }
 Cost costForward(const OpCall& c) {
-  return {bytesOf(c.in[0]) + bytesOf(c.in[1]) + 16 * rows(c), 2 * rows(c) * double(c.in[1].numel())};
+  return {bytesOf(c.in[0]) + bytesOf(c.in[1]) + 16 * rows(c),
+          2 * rows(c) * double(c.in[1].numel())};
 }
 Cost costBackward(const OpCall& c) {
   const double products = c.in[8].present() ? 3 : 2;
@@ -68,7 +73,8 @@ Cost costBackward(const OpCall& c) {
 
 void declareLinearLogprobOps(std::vector<OpDecl>& t) {
   t.push_back({"linearLogprob",
-               "Log-softmax(h W^T / temperature) at each row's target, the row's log-sum-exp and its entropy, without "
+               "Log-softmax(h W^T / temperature) at each row's target, the row's log-sum-exp and "
+               "its entropy, without "
                "ever holding a batch of logits. Temperature 0 counts as 1.",
                {{"h", kFloatBits, kStrided, "[T, D], hidden rows"},
                 {"w", kFloatBits, kStrided | kPacked, "[V, D], plain or packed"},
@@ -80,7 +86,8 @@ void declareLinearLogprobOps(std::vector<OpDecl>& t) {
                inferForward,
                costForward});
   t.push_back({"linearLogprobBackward",
-               "Gradients of linearLogprob from those of logprob and entropy; logits are recomputed. Rows whose upstream "
+               "Gradients of linearLogprob from those of logprob and entropy; logits are "
+               "recomputed. Rows whose upstream "
                "gradients are both zero are left out and get dh = 0.",
                {{"h", kFloatBits, kStrided, "[T, D]"},
                 {"w", kFloatBits, kStrided | kPacked, "[V, D], plain or packed"},
@@ -91,7 +98,8 @@ void declareLinearLogprobOps(std::vector<OpDecl>& t) {
                 {"dEntropy", kF32Bit, kOptional, "[T]"},
                 {"wTransposed", kFloatBits, kOptional | kStrided | kPacked,
                  "[V, D], packed with transposed or plain; needed when w is packed"},
-                {"dw", kF32Bit, kOptional | kInout | kStrided, "[V, D], added to; left out for a frozen head"}},
+                {"dw", kF32Bit, kOptional | kInout | kStrided,
+                 "[V, D], added to; left out for a frozen head"}},
                {{"dh", "[T, D] of h's dtype"}},
                {{"temperature", AttrKind::kFloat, 1, "as in linearLogprob"}},
                inferBackward,

@@ -6,13 +6,15 @@ namespace callgrad {
 namespace {
 
 // Layout ids are the device's own; by its answer for the weight's shape we know which is which.
-Status checkLayout(const char* name, const TensorView& w, bool transposed, const DeviceTraits& device) {
+Status checkLayout(const char* name, const TensorView& w, bool transposed,
+                   const DeviceTraits& device) {
   if (!w.layout) return {};
   uint8_t layout;
   int64_t bytes;
   device.packedWeight(w.dtype, w.shape[0], w.shape[1], transposed, &layout, &bytes);
   if (w.layout == layout) return {};
-  return error(Code::kType, "expected %s plain or packed with transposed: %s, got the other packed layout", name,
+  return error(Code::kType,
+               "expected %s plain or packed with transposed: %s, got the other packed layout", name,
                transposed ? "true" : "false");
 }
 
@@ -24,14 +26,17 @@ Status expectWeight(const char* name, const TensorView& w, int64_t n, int64_t k,
 
 Status expectRows(const char* name, const TensorView& x) {
   if (x.rank >= 2) return {};
-  return error(Code::kShape, "expected %s to have rows and columns, got shape %s", name, x.shapeText().c_str());
+  return error(Code::kShape, "expected %s to have rows and columns, got shape %s", name,
+               x.shapeText().c_str());
 }
 
 Status inferPackWeight(const OpCall& c, OutputSpec* out, const DeviceTraits& device) {
   const TensorView& w = c.in[0];
   CG_RETURN_IF_ERROR(expectRank("w", w, 2));
-  out[0].set(w.dtype == DType::kBF16 || c.attr[1] != 0 ? DType::kBF16 : DType::kF32, {w.shape[0], w.shape[1]});
-  device.packedWeight(out[0].dtype, w.shape[0], w.shape[1], c.attr[0] != 0, &out[0].layout, &out[0].bytes);
+  out[0].set(w.dtype == DType::kBF16 || c.attr[1] != 0 ? DType::kBF16 : DType::kF32,
+             {w.shape[0], w.shape[1]});
+  device.packedWeight(out[0].dtype, w.shape[0], w.shape[1], c.attr[0] != 0, &out[0].layout,
+                      &out[0].bytes);
   return {};
 }
 
@@ -64,8 +69,8 @@ Status inferLinearBackwardWeight(const OpCall& c, OutputSpec*, const DeviceTrait
   CG_RETURN_IF_ERROR(expectRows("x", x));
   CG_RETURN_IF_ERROR(expectSameDType("dy", dy, "x", x));
   if (dy.shape[0] != x.shape[0])
-    return error(Code::kShape, "expected dy and x of equally many rows, got %ld and %ld", long(dy.shape[0]),
-                 long(x.shape[0]));
+    return error(Code::kShape, "expected dy and x of equally many rows, got %ld and %ld",
+                 long(dy.shape[0]), long(x.shape[0]));
   return expectShape("dw", dw, {dy.rowSize(), x.rowSize()});
 }
 
@@ -80,11 +85,13 @@ Status inferMatmul(const OpCall& c, OutputSpec* out, const DeviceTraits&) {
   CG_RETURN_IF_ERROR(expectRank("a", a, 2));
   CG_RETURN_IF_ERROR(expectRank("b", b, 2));
   CG_RETURN_IF_ERROR(expectSameDType("a", a, "b", b));
-  const int64_t m = a.shape[transA], k = a.shape[!transA], kb = b.shape[transB], n = b.shape[!transB];
+  const int64_t m = a.shape[transA], k = a.shape[!transA], kb = b.shape[transB],
+                n = b.shape[!transB];
   if (k != kb)
-    return error(Code::kShape, "expected a and b to share their inner size, got %ld of %s%s and %ld of %s%s", long(k),
-                 a.shapeText().c_str(), transA ? " transposed" : "", long(kb), b.shapeText().c_str(),
-                 transB ? " transposed" : "");
+    return error(Code::kShape,
+                 "expected a and b to share their inner size, got %ld of %s%s and %ld of %s%s",
+                 long(k), a.shapeText().c_str(), transA ? " transposed" : "", long(kb),
+                 b.shapeText().c_str(), transB ? " transposed" : "");
   out[0].set(a.dtype, {m, n});
   return {};
 }
@@ -96,12 +103,16 @@ double inputBytes(const OpCall& c, int inputs) {
 }
 Cost costPack(const OpCall& c) { return {bytesOf(c.in[0]) + bytesOf(c.out[0]), 0}; }
 Cost costLinear(const OpCall& c) {
-  return {inputBytes(c, 3) + bytesOf(c.out[0]), 2.0 * double(c.in[0].shape[0]) * double(c.in[1].numel())};
+  return {inputBytes(c, 3) + bytesOf(c.out[0]),
+          2.0 * double(c.in[0].shape[0]) * double(c.in[1].numel())};
 }
 Cost costBackwardWeight(const OpCall& c) {
-  return {inputBytes(c, 2) + 2 * bytesOf(c.in[2]), 2.0 * double(c.in[0].shape[0]) * double(c.in[2].numel())};
+  return {inputBytes(c, 2) + 2 * bytesOf(c.in[2]),
+          2.0 * double(c.in[0].shape[0]) * double(c.in[2].numel())};
 }
-Cost costColumnSum(const OpCall& c) { return {inputBytes(c, 1) + 2 * bytesOf(c.in[1]), double(c.in[0].numel())}; }
+Cost costColumnSum(const OpCall& c) {
+  return {inputBytes(c, 1) + 2 * bytesOf(c.in[1]), double(c.in[0].numel())};
+}
 Cost costMatmul(const OpCall& c) {
   const double k = double(c.in[0].shape[c.attr[0] != 0 ? 0 : 1]);
   return {inputBytes(c, 2) + bytesOf(c.out[0]), 2.0 * double(c.out[0].numel()) * k};
@@ -110,25 +121,29 @@ Cost costMatmul(const OpCall& c) {
 }  // namespace
 
 void declareMatmulOps(std::vector<OpDecl>& t) {
-  t.push_back({"packWeight",
-               "A weight in the layout that the device's GEMM reads fastest. Packing the fp32 master rounds once, to "
-               "the same bits as packing a bf16 copy of it.",
-               {{"w", kFloatBits, kStrided, "[N, K]"}},
-               {{"packed", "[N, K], packed"}},
-               {{"transposed", AttrKind::kBool, 0, "packed for linearBackwardInput, not for linear"},
-                {"bf16", AttrKind::kBool, 0, "packed as bf16 where w is f32"}},
-               inferPackWeight,
-               costPack});
-  t.push_back({"linear",
-               "y = x W^T + b, summed in fp32 and rounded once. A row of y does not depend on how many rows x has, nor "
-               "on whether w is packed.",
-               {{"x", kFloatBits, kStrided, "[T, K] (or more dimensions whose trailing sizes make K)"},
-                {"w", kFloatBits, kStrided | kPacked, "[N, K], plain or packed"},
-                {"bias", kFloatBits, kOptional, "[N]"}},
-               {{"y", "[T, N], of x's dtype or f32"}},
-               {{"f32Output", AttrKind::kBool, 0, "y in fp32 whatever x's dtype (logits)"}},
-               inferLinear,
-               costLinear});
+  t.push_back(
+      {"packWeight",
+       "A weight in the layout that the device's GEMM reads fastest. Packing the fp32 master "
+       "rounds once, to "
+       "the same bits as packing a bf16 copy of it.",
+       {{"w", kFloatBits, kStrided, "[N, K]"}},
+       {{"packed", "[N, K], packed"}},
+       {{"transposed", AttrKind::kBool, 0, "packed for linearBackwardInput, not for linear"},
+        {"bf16", AttrKind::kBool, 0, "packed as bf16 where w is f32"}},
+       inferPackWeight,
+       costPack});
+  t.push_back(
+      {"linear",
+       "y = x W^T + b, summed in fp32 and rounded once. A row of y does not depend on how many "
+       "rows x has, nor "
+       "on whether w is packed.",
+       {{"x", kFloatBits, kStrided, "[T, K] (or more dimensions whose trailing sizes make K)"},
+        {"w", kFloatBits, kStrided | kPacked, "[N, K], plain or packed"},
+        {"bias", kFloatBits, kOptional, "[N]"}},
+       {{"y", "[T, N], of x's dtype or f32"}},
+       {{"f32Output", AttrKind::kBool, 0, "y in fp32 whatever x's dtype (logits)"}},
+       inferLinear,
+       costLinear});
   t.push_back({"linearBackwardInput",
                "dx = dy W, the gradient of linear with respect to x.",
                {{"dy", kFloatBits, kStrided, "[T, N]"},
@@ -154,7 +169,8 @@ void declareMatmulOps(std::vector<OpDecl>& t) {
                inferColumnSum,
                costColumnSum});
   t.push_back({"matmul",
-               "c = a b, either operand transposed first on request; summed in fp32 and rounded once. An inner size of "
+               "c = a b, either operand transposed first on request; summed in fp32 and rounded "
+               "once. An inner size of "
                "0 gives zeros.",
                {{"a", kFloatBits, kStrided, "[M, K], or [K, M] with transA"},
                 {"b", kFloatBits, kStrided, "[K, N], or [N, K] with transB"}},

@@ -1,9 +1,11 @@
-// Our own GEMM: which tile computes which part of C. The depth is never split between threads and, where it is
-// walked in pieces for the cache's sake, a piece continues the accumulators of the one before.
+// Our own GEMM: which tile computes which part of C. The depth is never split between threads and,
+// where it is walked in pieces for the cache's sake, a piece continues the accumulators of the one
+// before.
+#include "cpu/kernels/gemm.h"
+
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "cpu/kernels/gemm.h"
 #include "cpu/kernels/gemm_tile.h"
 
 namespace callgrad::cpu::CG_ISA {
@@ -30,10 +32,10 @@ void panelTiles(const T* a, int64_t row, int64_t step, int64_t rows, const T* b,
   for (int64_t t = 0; t < tiles; t++) {
     const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
     const auto run = tileOf<T, C>(int(end - begin), std::make_integer_sequence<int, kTileRows>());
-    for (int64_t col = 0; col < target.columns; col += kTileVecs * kLanes) {
+    for (int64_t col = 0; col < target.columns; col += kTileColumns) {
       TileTarget<T, C> part = target;
       part.c += begin * target.cStride + col;
-      part.columns = std::min<int64_t>(target.columns - col, kTileVecs * kLanes);
+      part.columns = std::min<int64_t>(target.columns - col, kTileColumns);
       if (part.from) part.from += begin * target.fromStride + col;
       if (part.bias) part.bias += col;
       run({a + begin * row, row, step, b + col * kGroup<T>}, depth, part);
@@ -54,7 +56,9 @@ void blockPanel(const Product<T, C>& p, const T* a, int64_t at, int64_t rows, in
     if (p.accumulate) from = c, fromStride = p.cStride;
   }
   constexpr int64_t kDepth = kDepthSteps * kGroup<T>;
-  if (p.depth <= kDepth) return panelTiles<T, C>(a, p.a.row, p.a.step, rows, b, p.depth, {c, p.cStride, columns, from, fromStride, bias});
+  if (p.depth <= kDepth)
+    return panelTiles<T, C>(a, p.a.row, p.a.step, rows, b, p.depth,
+                            {c, p.cStride, columns, from, fromStride, bias});
 
   // Partial sums of a long depth stay in fp32: in c itself, or beside it when c is bf16.
   float partial[std::is_same_v<C, float> ? 1 : kBlockRows * kPanel];
@@ -63,7 +67,8 @@ void blockPanel(const Product<T, C>& p, const T* a, int64_t at, int64_t rows, in
     const T* pieceB = b + d / kGroup<T> * kPanelStep<T>;
     const int64_t depth = std::min(kDepth, p.depth - d);
     if (d + depth == p.depth) {
-      panelTiles<T, C>(pieceA, p.a.row, p.a.step, rows, pieceB, depth, {c, p.cStride, columns, from, fromStride, bias});
+      panelTiles<T, C>(pieceA, p.a.row, p.a.step, rows, pieceB, depth,
+                       {c, p.cStride, columns, from, fromStride, bias});
     } else if constexpr (std::is_same_v<C, float>) {
       panelTiles<T, C>(pieceA, p.a.row, p.a.step, rows, pieceB, depth,
                        {c, p.cStride, columns, from, fromStride, nullptr});
@@ -77,7 +82,8 @@ void blockPanel(const Product<T, C>& p, const T* a, int64_t at, int64_t rows, in
 }
 
 template <typename From, typename T>
-void packPanel(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor, T* to) {
+void packPanel(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor,
+               T* to) {
   constexpr int64_t group = kGroup<T>, chunk = 16 * group;
   for (int64_t d0 = 0; d0 < depth; d0 += chunk, to += 16 * kPanelStep<T>) {
     const int64_t depths = std::min(chunk, depth - d0);
@@ -91,7 +97,8 @@ void packPanel(const From* from, int64_t stride, int64_t depth, int64_t columns,
         if (depths % group) tmp[c][depths] = T{};
       }
       for (int64_t s = 0; s < (depths + group - 1) / group; s++)
-        for (int64_t c = 0; c < columns; c++) memcpy(to + s * kPanelStep<T> + c * group, &tmp[c][s * group], sizeof(T) * group);
+        for (int64_t c = 0; c < columns; c++)
+          memcpy(to + s * kPanelStep<T> + c * group, &tmp[c][s * group], sizeof(T) * group);
     } else {
       for (int64_t d = 0; d < depths; d++) {
         const From* p = from + (d0 + d) * stride;
@@ -111,7 +118,8 @@ void product(const Product<T, C>& p, KernelContext&) {
   int64_t blockRows = p.a.blockRows, blockStride = p.a.blockStride;
   if (!blockRows) {
     blockRows = kBlockRows;
-    while (blockRows > 24 && (p.m + blockRows - 1) / blockRows * panels < 8 * threadCount()) blockRows /= 2;
+    while (blockRows > 24 && (p.m + blockRows - 1) / blockRows * panels < 8 * threadCount())
+      blockRows /= 2;
     blockStride = blockRows * p.a.row;
   }
   const int64_t blocks = (p.m + blockRows - 1) / blockRows;
@@ -133,17 +141,22 @@ void productOnThread(const Product<T, float>& p) {
 }
 
 template <typename From, typename T>
-void packOnThread(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor, T* to) {
+void packOnThread(const From* from, int64_t stride, int64_t depth, int64_t columns,
+                  bool columnMajor, T* to) {
   for (int64_t c = 0; c < columns; c += kPanel, to += panelSize(kDTypeOf<T>, depth))
-    packPanel(from + (columnMajor ? c * stride : c), stride, depth, std::min(kPanel, columns - c), columnMajor, to);
+    packPanel(from + (columnMajor ? c * stride : c), stride, depth, std::min(kPanel, columns - c),
+              columnMajor, to);
 }
 
 template <typename From, typename T>
-void pack(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor, T* to) {
-  const int64_t grain = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, panelSize(kDTypeOf<T>, depth)));
+void pack(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor,
+          T* to) {
+  const int64_t grain =
+      std::max<int64_t>(1, 65536 / std::max<int64_t>(1, panelSize(kDTypeOf<T>, depth)));
   parallelFor((columns + kPanel - 1) / kPanel, grain, [&](int64_t begin, int64_t end) {
     const int64_t c = begin * kPanel;
-    packOnThread(from + (columnMajor ? c * stride : c), stride, depth, std::min(columns, end * kPanel) - c, columnMajor,
+    packOnThread(from + (columnMajor ? c * stride : c), stride, depth,
+                 std::min(columns, end * kPanel) - c, columnMajor,
                  to + begin * panelSize(kDTypeOf<T>, depth));
   });
 }

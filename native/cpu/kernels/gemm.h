@@ -1,4 +1,5 @@
-// Matrix products on packed panels, and packing. See gemm_tile.h for the arithmetic and packed_weight.h for the layout.
+// Matrix products on packed panels, and packing. See gemm_tile.h for the arithmetic and
+// packed_weight.h for the layout.
 #pragma once
 #include "core/device.h"
 #include "core/dtype.h"
@@ -6,8 +7,9 @@
 
 namespace callgrad::cpu::CG_ISA {
 
-// The left operand, [m, depth]: element (i, d) of a block of rows at data + block * blockStride + i * row + (d / g) * step + d % g,
-// where g = depthGroup. Either plain rows, or panels read across (then it is the transpose of what was packed).
+// The left operand, [m, depth]: element (i, d) of a block of rows at data + block * blockStride + i
+// * row + (d / g) * step + d % g, where g = depthGroup. Either plain rows, or panels read across
+// (then it is the transpose of what was packed).
 template <typename T>
 struct RowBlocks {
   const T* data;
@@ -28,7 +30,7 @@ RowBlocks<T> panelRows(const T* panels, int64_t depth) {
 template <typename T, typename C>
 struct Product {
   RowBlocks<T> a;
-  const T* b;          // panels
+  const T* b;           // panels
   int64_t panelStride;  // elements between panels of b: panelSize(depth of the whole packed matrix)
   int64_t m, n, depth;
   C* c;
@@ -41,18 +43,22 @@ struct Product {
 template <typename T, typename C>
 void product(const Product<T, C>& p, KernelContext& context);
 
-// On the calling thread; plain rows or one block of panel rows, and fp32 c. For kernels that work on C tile by tile.
+// On the calling thread; plain rows or one block of panel rows, and fp32 c. For kernels that work
+// on C tile by tile.
 template <typename T>
 void productOnThread(const Product<T, float>& p);
 
-// Packs b [depth, columns] for product(): element (d, c) at from[d * stride + c], or from[c * stride + d] when
-// `columnMajor` (a weight [n, k] as y = x W^T needs it). Rounds fp32 to bf16 where T is narrower than From.
+// Packs b [depth, columns] for product(): element (d, c) at from[d * stride + c], or from[c *
+// stride + d] when `columnMajor` (a weight [n, k] as y = x W^T needs it). Rounds fp32 to bf16 where
+// T is narrower than From.
 template <typename From, typename T>
-void pack(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor, T* to);
+void pack(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor,
+          T* to);
 
 // The same on the calling thread, for the panels of columns [0, columns) only.
 template <typename From, typename T>
-void packOnThread(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor, T* to);
+void packOnThread(const From* from, int64_t stride, int64_t depth, int64_t columns,
+                  bool columnMajor, T* to);
 
 // The panels of a weight [n, k]: its own when it is packed, else packed into scratch.
 template <typename T>

@@ -1,6 +1,7 @@
-// The head fused with log-softmax. Forward: a task multiplies a few rows by one block of the vocabulary, reduces the
-// tile of logits to three numbers a row, and forgets it. Backward: logits are recomputed by the same products; their
-// gradients exist for one chunk of rows at a time, in the compute dtype. Rows without upstream gradient are left out.
+// The head fused with log-softmax. Forward: a task multiplies a few rows by one block of the
+// vocabulary, reduces the tile of logits to three numbers a row, and forgets it. Backward: logits
+// are recomputed by the same products; their gradients exist for one chunk of rows at a time, in
+// the compute dtype. Rows without upstream gradient are left out.
 #include <algorithm>
 #include <vector>
 
@@ -12,15 +13,16 @@
 namespace callgrad::cpu::CG_ISA {
 namespace {
 
-constexpr int64_t kLogitRows = 48;      // a tile of logits, 48 x 512 fp32, stays in L2 beside a block of weights
+constexpr int64_t kLogitRows =
+    48;  // a tile of logits, 48 x 512 fp32, stays in L2 beside a block of weights
 constexpr int64_t kForwardRows = 1024;  // rows whose block statistics are held at once
 
 Status checkTargets(const char* op, const TensorView& targets, int64_t vocabulary) {
   const int32_t* t = targets.as<int32_t>();
   for (int64_t i = 0; i < targets.shape[0]; i++)
     if (t[i] < 0 || t[i] >= vocabulary)
-      return error(Code::kRange, "[%s] expected targets in [0, %ld), got %d at row %ld", op, long(vocabulary), t[i],
-                   long(i));
+      return error(Code::kRange, "[%s] expected targets in [0, %ld), got %d at row %ld", op,
+                   long(vocabulary), t[i], long(i));
   return {};
 }
 
@@ -30,7 +32,9 @@ struct Head {
   const T* panels;
   int64_t vocabulary, depth;
 
-  int64_t columns(int64_t block) const { return std::min(kStatsBlock, vocabulary - block * kStatsBlock); }
+  int64_t columns(int64_t block) const {
+    return std::min(kStatsBlock, vocabulary - block * kStatsBlock);
+  }
   void logits(const T* rows, int64_t stride, int64_t count, int64_t block, float* tile) const {
     Product<T, float> p;
     p.a = plainRows(rows, stride);
@@ -46,7 +50,8 @@ template <typename T>
 void runForward(const OpCall& c, KernelContext& context) {
   const TensorView &h = c.in[0], &w = c.in[1];
   const int32_t* targets = c.in[2].as<int32_t>();
-  float *logprob = c.out[0].as<float>(), *lse = c.out[1].as<float>(), *entropy = c.out[2].as<float>();
+  float *logprob = c.out[0].as<float>(), *lse = c.out[1].as<float>(),
+        *entropy = c.out[2].as<float>();
   const float scale = temperatureScale(c.attr[0]);
   const int64_t rows = h.shape[0];
   if (rows == 0) return;
@@ -95,7 +100,8 @@ struct RowGradient {
 // d logits of one row and block: with z = logits * scale and p = e^(z - lse),
 // scale * (dLogprob (onehot - p) - dEntropy p (log p + entropy)).
 template <typename T>
-void logitGradient(const RowGradient& g, const float* logits, int64_t columns, int64_t target, float scale, T* to) {
+void logitGradient(const RowGradient& g, const float* logits, int64_t columns, int64_t target,
+                   float scale, T* to) {
   const Vec s = splat(scale), lse = splat(g.lse), entropy = splat(g.entropy);
   const Vec dl = splat(-g.dLogprob * scale), de = splat(-g.dEntropy * scale);
   auto gradient = [&](Vec logit) {
@@ -104,15 +110,18 @@ void logitGradient(const RowGradient& g, const float* logits, int64_t columns, i
   };
   int64_t i = 0;
   for (; i + kLanes <= columns; i += kLanes) store(to + i, gradient(load(logits + i)));
-  if (i < columns) storePartial(to + i, gradient(loadPartial(logits + i, int(columns - i))), int(columns - i));
+  if (i < columns)
+    storePartial(to + i, gradient(loadPartial(logits + i, int(columns - i))), int(columns - i));
   if (target >= 0 && target < columns) {
     const float logp = logits[target] * scale - g.lse, p = exp(splat(logp))[0];
-    to[target] = fromFloat<T>(scale * (g.dLogprob * (1.0f - p) - g.dEntropy * p * (std::max(logp, -128.0f) + g.entropy)));
+    to[target] = fromFloat<T>(
+        scale * (g.dLogprob * (1.0f - p) - g.dEntropy * p * (std::max(logp, -128.0f) + g.entropy)));
   }
 }
 
 std::vector<RowGradient> activeRows(const OpCall& c) {
-  const float *lse = c.in[3].as<float>(), *entropy = c.in[4].as<float>(), *dLogprob = c.in[5].as<float>();
+  const float *lse = c.in[3].as<float>(), *entropy = c.in[4].as<float>(),
+              *dLogprob = c.in[5].as<float>();
   const float* dEntropy = c.in[6].present() ? c.in[6].as<float>() : nullptr;
   std::vector<RowGradient> rows;
   for (int64_t t = 0; t < c.in[0].shape[0]; t++) {
@@ -123,8 +132,8 @@ std::vector<RowGradient> activeRows(const OpCall& c) {
   return rows;
 }
 
-// Rows of a chunk: its gradients of logits should not outgrow the last-level cache by much, and few chunks mean few
-// passes over dw.
+// Rows of a chunk: its gradients of logits should not outgrow the last-level cache by much, and few
+// chunks mean few passes over dw.
 int64_t chunkRows(int64_t vocabulary, int64_t elementSize) {
   const int64_t fit = (int64_t(32) << 20) / (vocabulary * elementSize);
   return std::clamp<int64_t>(fit / kLogitRows * kLogitRows, 2 * kLogitRows, 8 * kLogitRows);
@@ -132,8 +141,8 @@ int64_t chunkRows(int64_t vocabulary, int64_t elementSize) {
 
 template <typename T>
 void runBackward(const OpCall& c, KernelContext& context) {
-  const TensorView &h = c.in[0], &w = c.in[1], &wTransposed = c.in[7].present() ? c.in[7] : c.in[1], &dw = c.in[8],
-                   &dh = c.out[0];
+  const TensorView &h = c.in[0], &w = c.in[1], &wTransposed = c.in[7].present() ? c.in[7] : c.in[1],
+                   &dw = c.in[8], &dh = c.out[0];
   const float scale = temperatureScale(c.attr[0]);
   const int64_t depth = w.shape[1], vocabulary = w.shape[0];
   for (int64_t t = 0; t < dh.shape[0]; t++) std::fill_n(dh.as<T>() + t * dh.rowStride, depth, T{});
@@ -168,8 +177,8 @@ void runBackward(const OpCall& c, KernelContext& context) {
         const int64_t some = std::min(kLogitRows, count - r);
         head.logits(gathered + r * depth, depth, some, block, tile);
         for (int64_t i = 0; i < some; i++)
-          logitGradient(rows[r + i], tile + i * kStatsBlock, columns, rows[r + i].target - first, scale,
-                        dLogits + (r + i) * stride + first);
+          logitGradient(rows[r + i], tile + i * kStatsBlock, columns, rows[r + i].target - first,
+                        scale, dLogits + (r + i) * stride + first);
       }
       if (!dw.present()) return;
       // dw's rows of this block += d logits^T h
@@ -177,10 +186,12 @@ void runBackward(const OpCall& c, KernelContext& context) {
       packOnThread(dLogits + first, stride, count, columns, false, left);
       for (int64_t v = 0; v < columns; v += kPanel) {
         Product<T, float> p;
-        p.a = panelRows(static_cast<const T*>(left + v / kPanel * panelSize(h.dtype, count)), count);
+        p.a =
+            panelRows(static_cast<const T*>(left + v / kPanel * panelSize(h.dtype, count)), count);
         p.b = hPanels;
         p.panelStride = panelSize(h.dtype, count);
-        p.m = std::min(kPanel, columns - v), p.n = depth, p.depth = roundUp(count, depthGroup(h.dtype));
+        p.m = std::min(kPanel, columns - v), p.n = depth,
+        p.depth = roundUp(count, depthGroup(h.dtype));
         p.c = dw.as<float>() + (first + v) * dw.rowStride, p.cStride = dw.rowStride;
         p.accumulate = true;
         productOnThread(p);

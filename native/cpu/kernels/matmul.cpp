@@ -1,5 +1,6 @@
-// Linear layers and plain products: operands that are not packed yet are packed into scratch memory, the rest is
-// gemm.cpp's. The gradient of a weight packs both sides by rows: dy's panels are read across, as dy^T.
+// Linear layers and plain products: operands that are not packed yet are packed into scratch
+// memory, the rest is gemm.cpp's. The gradient of a weight packs both sides by rows: dy's panels
+// are read across, as dy^T.
 #include <algorithm>
 
 #include "core/parallel.h"
@@ -13,7 +14,8 @@ namespace {
 Status packWeight(const OpCall& c, KernelContext&) {
   const TensorView &w = c.in[0], &to = c.out[0];
   const bool transposed = c.attr[0] != 0;
-  const int64_t n = w.shape[0], k = w.shape[1], depth = transposed ? n : k, columns = transposed ? k : n;
+  const int64_t n = w.shape[0], k = w.shape[1], depth = transposed ? n : k,
+                columns = transposed ? k : n;
   if (w.dtype == DType::kBF16)
     pack(w.as<BFloat16>(), w.rowStride, depth, columns, !transposed, to.as<BFloat16>());
   else if (to.dtype == DType::kBF16)
@@ -61,7 +63,8 @@ void runBackwardInput(const OpCall& c, KernelContext& context) {
 }
 
 Status linearBackwardInput(const OpCall& c, KernelContext& context) {
-  c.in[0].dtype == DType::kF32 ? runBackwardInput<float>(c, context) : runBackwardInput<BFloat16>(c, context);
+  c.in[0].dtype == DType::kF32 ? runBackwardInput<float>(c, context)
+                               : runBackwardInput<BFloat16>(c, context);
   return {};
 }
 
@@ -71,7 +74,8 @@ constexpr int64_t kSumRows = 4096;
 template <typename T>
 void runBackwardWeight(const OpCall& c, KernelContext& context) {
   const TensorView &dy = c.in[0], &x = c.in[1], &dw = c.in[2];
-  const int64_t rows = dy.shape[0], n = dy.rowSize(), k = x.rowSize(), most = std::min(rows, kSumRows);
+  const int64_t rows = dy.shape[0], n = dy.rowSize(), k = x.rowSize(),
+                most = std::min(rows, kSumRows);
   T* left = context.scratch.get<T>(size_t(packedSize(dy.dtype, most, n)));
   T* right = context.scratch.get<T>(size_t(packedSize(x.dtype, most, k)));
   for (int64_t r = 0; r < rows; r += most) {
@@ -90,31 +94,34 @@ void runBackwardWeight(const OpCall& c, KernelContext& context) {
 }
 
 Status linearBackwardWeight(const OpCall& c, KernelContext& context) {
-  c.in[0].dtype == DType::kF32 ? runBackwardWeight<float>(c, context) : runBackwardWeight<BFloat16>(c, context);
+  c.in[0].dtype == DType::kF32 ? runBackwardWeight<float>(c, context)
+                               : runBackwardWeight<BFloat16>(c, context);
   return {};
 }
 
-// Sums of 64 rows are added to the total one after another: fixed order, and less rounding than one long chain.
+// Sums of 64 rows are added to the total one after another: fixed order, and less rounding than one
+// long chain.
 template <typename T>
 void runColumnSum(const TensorView& x, float* into) {
   const int64_t rows = x.shape[0], n = x.rowSize(), stripes = (n + kLanes - 1) / kLanes;
-  parallelFor(stripes, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, rows)), [&](int64_t begin, int64_t end) {
-    for (int64_t r0 = 0; r0 < rows; r0 += 64) {
-      for (int64_t s = begin; s < end; s++) {
-        const int64_t column = s * kLanes;
-        const int lanes = int(std::min<int64_t>(kLanes, n - column));
-        Vec sum{};
-        for (int64_t r = r0; r < std::min(rows, r0 + 64); r++) {
-          const T* p = x.as<T>() + r * x.rowStride + column;
-          sum += lanes == kLanes ? load(p) : loadPartial(p, lanes);
-        }
-        if (lanes == kLanes)
-          store(into + column, load(into + column) + sum);
-        else
-          storePartial(into + column, loadPartial(into + column, lanes) + sum, lanes);
-      }
-    }
-  });
+  parallelFor(stripes, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, rows)),
+              [&](int64_t begin, int64_t end) {
+                for (int64_t r0 = 0; r0 < rows; r0 += 64) {
+                  for (int64_t s = begin; s < end; s++) {
+                    const int64_t column = s * kLanes;
+                    const int lanes = int(std::min<int64_t>(kLanes, n - column));
+                    Vec sum{};
+                    for (int64_t r = r0; r < std::min(rows, r0 + 64); r++) {
+                      const T* p = x.as<T>() + r * x.rowStride + column;
+                      sum += lanes == kLanes ? load(p) : loadPartial(p, lanes);
+                    }
+                    if (lanes == kLanes)
+                      store(into + column, load(into + column) + sum);
+                    else
+                      storePartial(into + column, loadPartial(into + column, lanes) + sum, lanes);
+                  }
+                }
+              });
 }
 
 Status columnSum(const OpCall& c, KernelContext&) {

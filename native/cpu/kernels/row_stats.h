@@ -1,5 +1,6 @@
-// Log-softmax of a row of logits, in one definition for the sampler and the trainer: their log-probs of a token are
-// equal bit for bit because the same blocks of the vocabulary go through the same lanes in the same order.
+// Log-softmax of a row of logits, in one definition for the sampler and the trainer: their
+// log-probs of a token are equal bit for bit because the same blocks of the vocabulary go through
+// the same lanes in the same order.
 #pragma once
 #include <cmath>
 
@@ -7,10 +8,13 @@
 
 namespace callgrad::cpu::CG_ISA {
 
-// Vocabulary columns whose maximum and sums are taken together; a multiple of the lanes and of GEMM panels.
+// Vocabulary columns whose maximum and sums are taken together; a multiple of the lanes and of GEMM
+// panels.
 inline constexpr int64_t kStatsBlock = 512;
 
-constexpr int64_t statsBlocks(int64_t vocabulary) { return (vocabulary + kStatsBlock - 1) / kStatsBlock; }
+constexpr int64_t statsBlocks(int64_t vocabulary) {
+  return (vocabulary + kStatsBlock - 1) / kStatsBlock;
+}
 
 // Of z = logits * scale: the maximum m, the sum of e^(z - m) and the sum of e^(z - m) (z - m).
 struct BlockStats {
@@ -18,7 +22,9 @@ struct BlockStats {
 };
 
 // What divides logits: temperature 0 (greedy) reports temperature 1's log-probs.
-inline float temperatureScale(double temperature) { return temperature == 0 ? 1.0f : float(1.0 / temperature); }
+inline float temperatureScale(double temperature) {
+  return temperature == 0 ? 1.0f : float(1.0 / temperature);
+}
 
 inline BlockStats blockStats(const float* logits, int64_t n, float scale) {
   constexpr float kInf = std::numeric_limits<float>::infinity();

@@ -1,9 +1,11 @@
-// Drawing tokens from logits. Rows run in parallel; a row makes a few vector passes over its logits.
+// Drawing tokens from logits. Rows run in parallel; a row makes a few vector passes over its
+// logits.
 //
-// Every filter keeps a prefix of one ranking (logit descending, index ascending), so the filters together are one cut:
-// the shortest of three prefixes. A prefix of given count (topK) or mass (topP) is found by bisecting a threshold on
-// the logit, one vector pass a step, until few elements lie between the bounds; only those are sorted. The token is the
-// one where the cumulative mass, in index order, passes a uniform number from Philox keyed by (seed; row key, position).
+// Every filter keeps a prefix of one ranking (logit descending, index ascending), so the filters
+// together are one cut: the shortest of three prefixes. A prefix of given count (topK) or mass
+// (topP) is found by bisecting a threshold on the logit, one vector pass a step, until few elements
+// lie between the bounds; only those are sorted. The token is the one where the cumulative mass, in
+// index order, passes a uniform number from Philox keyed by (seed; row key, position).
 #include <algorithm>
 #include <vector>
 
@@ -28,11 +30,14 @@ struct Settings {
   double topP, minP;
 };
 
-// The last element that is kept: all with a higher logit, and those of equal logit up to this index.
+// The last element that is kept: all with a higher logit, and those of equal logit up to this
+// index.
 struct Cut {
   float logit = -kInf;
   int64_t index = std::numeric_limits<int64_t>::max();
-  bool operator<(const Cut& o) const { return logit > o.logit || (logit == o.logit && index < o.index); }
+  bool operator<(const Cut& o) const {
+    return logit > o.logit || (logit == o.logit && index < o.index);
+  }
 };
 
 // Floats as integers of the same order, so that a bisection ends.
@@ -42,7 +47,8 @@ int64_t orderOf(float x) {
   return i >= 0 ? i : int64_t(std::numeric_limits<int32_t>::min()) - i;
 }
 float floatOf(int64_t order) {
-  const int32_t i = order >= 0 ? int32_t(order) : int32_t(int64_t(std::numeric_limits<int32_t>::min()) - order);
+  const int32_t i =
+      order >= 0 ? int32_t(order) : int32_t(int64_t(std::numeric_limits<int32_t>::min()) - order);
   float x;
   memcpy(&x, &i, 4);
   return x;
@@ -51,9 +57,11 @@ float floatOf(int64_t order) {
 class Row {
  public:
   // `mass` receives e^(logit * scale - max) of each element, padded to whole vectors with zeros.
-  Row(const float* logits, int64_t n, float scale, float max, float* mass) : logits_(logits), n_(n), mass_(mass) {
+  Row(const float* logits, int64_t n, float scale, float max, float* mass)
+      : logits_(logits), n_(n), mass_(mass) {
     int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) store(mass + i, exp(load(logits + i) * splat(scale) - splat(max)));
+    for (; i + kLanes <= n; i += kLanes)
+      store(mass + i, exp(load(logits + i) * splat(scale) - splat(max)));
     if (i < n)
       store(mass + i, exp(loadPartial(logits + i, int(n - i), -kInf) * splat(scale) - splat(max)));
   }
@@ -92,7 +100,8 @@ class Row {
     const float above = floatOf(low), upTo = floatOf(high);
     std::vector<Cut> few;
     for (int64_t i = 0; i < n_; i++)
-      if (logits_[i] > above && logits_[i] <= upTo && !(within < Cut{logits_[i], i})) few.push_back({logits_[i], i});
+      if (logits_[i] > above && logits_[i] <= upTo && !(within < Cut{logits_[i], i}))
+        few.push_back({logits_[i], i});
     std::sort(few.begin(), few.end());
     Measure m = atHigh;
     for (const Cut& c : few) {
@@ -103,7 +112,8 @@ class Row {
     return few.empty() ? within : few.back();
   }
 
-  // The element at which the mass of those within the cut, summed in index order, passes `uniform` of the whole.
+  // The element at which the mass of those within the cut, summed in index order, passes `uniform`
+  // of the whole.
   int64_t draw(double uniform, const Cut& cut) const {
     const int64_t blocks = statsBlocks(n_);
     double total = 0;
@@ -133,7 +143,8 @@ class Row {
 
   Measure aboveInBlock(int64_t begin, int64_t end, float threshold, const Cut& cut) const {
     const Vec t = splat(std::max(threshold, cut.logit));
-    // Elements equal to the cut's logit count up to its index, and only where the threshold lies below it.
+    // Elements equal to the cut's logit count up to its index, and only where the threshold lies
+    // below it.
     const bool ties = threshold < cut.logit;
     const Vec tie = splat(cut.logit);
     Vec mass{};
@@ -197,7 +208,8 @@ Status sample(const OpCall& c, KernelContext& context) {
   const TensorView &logits = c.in[0], &token = c.out[0], &logprob = c.out[1];
   const int32_t *keys = c.in[1].as<int32_t>(), *positions = c.in[2].as<int32_t>();
   const int64_t rows = logits.shape[0], n = logits.shape[1], blocks = statsBlocks(n);
-  const Settings s{temperatureScale(c.attr[0]), c.attr[0] == 0, int64_t(c.attr[1]), c.attr[2], c.attr[3]};
+  const Settings s{temperatureScale(c.attr[0]), c.attr[0] == 0, int64_t(c.attr[1]), c.attr[2],
+                   c.attr[3]};
   const int64_t padded = (n + kLanes - 1) / kLanes * kLanes, threads = threadCount();
   BlockStats* stats = context.scratch.get<BlockStats>(size_t(threads * blocks));
   float* masses = context.scratch.get<float>(size_t(threads * padded));
@@ -207,7 +219,8 @@ Status sample(const OpCall& c, KernelContext& context) {
     const float* x = logits.as<float>() + r * logits.rowStride;
     BlockStats* mine = stats + thread * blocks;
     for (int64_t b = 0; b < blocks; b++)
-      mine[b] = blockStats(x + b * kStatsBlock, std::min(kStatsBlock, n - b * kStatsBlock), s.scale);
+      mine[b] =
+          blockStats(x + b * kStatsBlock, std::min(kStatsBlock, n - b * kStatsBlock), s.scale);
     const RowStats row = mergeStats(mine, blocks);
     bad[r] = !(std::fabs(row.max) < kInf && std::fabs(row.logSum) < kInf);
     if (bad[r]) return;
@@ -217,8 +230,8 @@ Status sample(const OpCall& c, KernelContext& context) {
     } else {
       const Row masked(x, n, s.scale, row.max, masses + thread * padded);
       const int32_t* k = keys + r * 4;
-      const PhiloxWords words = philox4x32(uint32_t(k[0]), uint32_t(k[1]), uint32_t(positions[r]), uint32_t(k[2]),
-                                           uint32_t(k[3]), kSampleStream);
+      const PhiloxWords words = philox4x32(uint32_t(k[0]), uint32_t(k[1]), uint32_t(positions[r]),
+                                           uint32_t(k[2]), uint32_t(k[3]), kSampleStream);
       // 53 bits, so that tokens of less than 2^-24 can still be drawn
       const double uniform = double((uint64_t(words.v[0]) << 21) ^ (words.v[1] >> 11)) * 0x1p-53;
       chosen = masked.draw(uniform, cutOf(masked, n, x, row.max, s));
@@ -228,7 +241,9 @@ Status sample(const OpCall& c, KernelContext& context) {
   });
   for (int64_t r = 0; r < rows; r++)
     if (bad[r])
-      return error(Code::kRange, "[sample] expected logits with a finite maximum, got NaN or infinity in row %ld", long(r));
+      return error(Code::kRange,
+                   "[sample] expected logits with a finite maximum, got NaN or infinity in row %ld",
+                   long(r));
   return {};
 }
 
