@@ -4,12 +4,15 @@ export interface Message {
   content: string
 }
 
-/** A function a model may call: JSON-schema-like, as chat templates and prompts print it. */
+/** A function a model may call, in the wrapping that chat templates print. */
 export interface Tool {
-  name: string
-  description?: string
-  parameters?: unknown
-  [key: string]: unknown
+  type: 'function'
+  function: {
+    name: string
+    description?: string
+    parameters?: unknown
+    [key: string]: unknown
+  }
 }
 
 /** One record of a data set, ready to be rendered, sampled from and scored. */
