@@ -1,0 +1,52 @@
+import { readTruth } from '../reward/match.js'
+import type { ParsedCall } from '../reward/parse.js'
+import type { JsonValue } from '../text/json.js'
+import { printJson } from '../text/json-print.js'
+import type { Example } from './example.js'
+
+/**
+ * A reply to imitate, made from a record's truth alone: a thought in fixed words that names the tools, how often, and which arguments the
+ * question gives, then the calls. Real records have no thoughts; a fixed form teaches the shape of a reply in few examples and leaves what
+ * to think to reinforcement learning. The same text for the same truth, always.
+ *
+ * Throws a TypeError (`ERR_TRUTH`) where the example has no truth or one that is no list of calls.
+ */
+export function templateReply(example: Example): string {
+  if (example.truth === undefined) {
+    throw Object.assign(new TypeError(`[thoughts] expected example "${example.id}" to have a truth, got none`), {
+      code: 'ERR_TRUTH',
+    })
+  }
+  const calls = readTruth(example.truth)
+  const list = calls.map((call): JsonValue => new Map([['name', call.name], ['arguments', call.arguments]]))
+  return `<think>${thought(calls)}</think>\n<tool_call>${printJson(list, { ensureAscii: false })}</tool_call>`
+}
+
+/** Examples with {@link templateReply} as `reply`; those that have a reply keep it, those without a truth are left out. */
+export function withThoughts(examples: readonly Example[]): Example[] {
+  return examples
+    .filter((example) => example.reply !== undefined || example.truth !== undefined)
+    .map((example) => (example.reply === undefined ? { ...example, reply: templateReply(example) } : example))
+}
+
+function thought(calls: readonly ParsedCall[]): string {
+  if (calls.length === 0) return 'None of the functions fits the question, so I make no call.'
+  const groups = new Map<string, { times: number; keys: Set<string> }>()
+  for (const { name, arguments: args } of calls) {
+    const key = typeof name === 'string' ? name : printJson(name)
+    const group = groups.get(key) ?? { times: 0, keys: new Set<string>() }
+    group.times++
+    if (args instanceof Map) for (const argument of args.keys()) group.keys.add(argument)
+    groups.set(key, group)
+  }
+  const parts = [...groups].map(([name, { times, keys }]) => {
+    const often = times === 1 ? '' : ` ${times} times`
+    return `${name}${often}${keys.size > 0 ? ` with ${joined([...keys])}` : ''}`
+  })
+  return `To answer the question I call ${joined(parts, parts.length > 1 ? '; ' : ', ')}.`
+}
+
+function joined(items: string[], comma = ', '): string {
+  if (items.length < 2) return items.join('')
+  return `${items.slice(0, -1).join(comma)}${comma === '; ' ? '; and ' : ' and '}${items.at(-1)}`
+}
