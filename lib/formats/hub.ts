@@ -122,11 +122,16 @@ async function fetchModel(repo: string, file: string | null, hub: Hub): Promise<
 }
 
 async function list(repo: string, hub: Hub): Promise<{ commit: string; files: ListFileEntry[] }> {
-  const common = { hubUrl: hub.endpoint, ...(hub.token === undefined ? {} : { accessToken: hub.token }) }
+  // Not as the library's `accessToken`: it refuses tokens of mirrors, which need not start with "hf_".
+  const common = {
+    hubUrl: hub.endpoint,
+    fetch: (url: string | URL | Request, init?: RequestInit) =>
+      fetch(url, { ...init, headers: { ...(init?.headers as Record<string, string>), ...authorization(hub) } }),
+  }
   const info = await retried(hub, () =>
     modelInfo({ ...common, name: repo, revision: hub.revision, additionalFields: ['sha'] }),
   )
-  const commit = typeof info.sha === 'string' && /^[\w.-]+$/.test(info.sha) ? info.sha : hub.revision
+  const commit = typeof info.sha === 'string' && /^\w[\w.-]*$/.test(info.sha) ? info.sha : hub.revision
   const files = await retried(hub, async () => {
     const entries: ListFileEntry[] = []
     for await (const entry of listFiles({ ...common, repo: { type: 'model', name: repo }, revision: commit }))
@@ -135,6 +140,9 @@ async function list(repo: string, hub: Hub): Promise<{ commit: string; files: Li
   })
   return { commit, files: files.filter((entry) => entry.type === 'file') }
 }
+
+const authorization = (hub: Hub): Record<string, string> =>
+  hub.token === undefined ? {} : { authorization: `Bearer ${hub.token}` }
 
 /** Three attempts for what the network or the server may get right the next time. */
 async function retried<T>(hub: Hub, attempt: () => Promise<T>): Promise<T> {
@@ -193,14 +201,15 @@ async function fetchFile(
 ): Promise<void> {
   const link = join(storage, 'snapshots', commit, entry.path)
   if (await exists(link)) return onReceived(entry.size)
-  const digest = entry.lfs?.oid ?? entry.oid ?? `${commit}-${entry.path}`
-  const blob = join(storage, 'blobs', basename(digest))
+  // Names of the server's making: only plain ones become part of a path.
+  const digest = entry.lfs?.oid ?? entry.oid
+  const blob = join(storage, 'blobs', digest !== undefined && /^\w+$/.test(digest) ? digest : `${commit}-${entry.path}`)
   await download({
     url: `${hub.endpoint}/${repo}/resolve/${encodeURIComponent(commit)}/${encodeURIComponent(entry.path)}`,
     path: blob,
     size: entry.lfs?.size ?? entry.size,
     sha256: entry.lfs && /^[0-9a-f]{64}$/.test(entry.lfs.oid) ? entry.lfs.oid : null,
-    headers: hub.token === undefined ? {} : { authorization: `Bearer ${hub.token}` },
+    headers: authorization(hub),
     name: `${repo}/${entry.path}`,
     retryDelay: hub.retryDelay,
     onProgress: ({ received }) => onReceived(received),

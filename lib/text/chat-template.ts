@@ -32,24 +32,37 @@ export interface ChatTemplateOptions {
   variables?: Readonly<Record<string, unknown>>
 }
 
-/** Nodes, plus a 256th of the characters and elements they give. About two seconds at worst. */
+/** Evaluated nodes, 20 for each round of a loop, one for each 256 characters of a result. About two seconds at worst. */
 const maxCost = 5_000_000
-/** Longest text or list that any part of a template may make. */
-const maxLength = 2 ** 26
+/** Longest text and longest list that any part of a template may make. */
+const maxCharacters = 2 ** 26
+const maxElements = 2 ** 20
+
+const emptyList = { type: 'ArrayLiteral', value: [] } as Node
 
 class BudgetInterpreter extends Interpreter {
   private cost = 0
+  /** What loops run over: a round with an empty body evaluates nothing, so rounds are paid when the list is made. */
+  private readonly iterables = new Set<Node>()
 
   override evaluate(node: Node | undefined, environment: Environment): Result {
-    const result = super.evaluate(node, environment)
+    if (node?.type === 'For') {
+      const { iterable } = node as Node & { iterable: Node & { lhs?: Node } }
+      this.iterables.add(iterable.lhs && iterable.type === 'SelectExpression' ? iterable.lhs : iterable)
+    }
+    const loops = node !== undefined && this.iterables.has(node)
+    let result = super.evaluate(node, environment)
+    // In Jinja a loop over what is not defined has no rounds; the library refuses it.
+    if (loops && result.type === 'UndefinedValue') result = super.evaluate(emptyList, environment)
     const { value } = result
-    const length = typeof value === 'string' || Array.isArray(value) ? value.length : 0
-    this.cost += 1 + length / 256
-    if (this.cost > maxCost || length > maxLength) {
+    const characters = typeof value === 'string' ? value.length : 0
+    const elements = Array.isArray(value) ? value.length : value instanceof Map ? value.size : 0
+    this.cost += 1 + characters / 256 + (loops ? 20 * elements : elements / 256)
+    if (this.cost > maxCost || characters > maxCharacters || elements > maxElements) {
       fail(
         'RangeError',
         'ERR_TEMPLATE',
-        `[chat template] expected at most ${maxCost} steps and ${maxLength} characters, the template needs more (an endless loop?)`,
+        `[chat template] expected at most ${maxCost} steps, ${maxCharacters} characters and ${maxElements} elements, the template needs more (an endless loop?)`,
       )
     }
     return result

@@ -98,6 +98,7 @@ function buildLibrary(description: TokenizerDescription, steps: Json[], where: s
       },
       {},
     )
+    keepByteOrderMarks(library.decoder)
     return library
   } catch (error) {
     return fail(
@@ -107,4 +108,12 @@ function buildLibrary(description: TokenizerDescription, steps: Json[], where: s
       error,
     )
   }
+}
+
+/** The library's `ByteFallback` decoder drops a byte order mark at the start of its bytes; text is not ours to change. */
+function keepByteOrderMarks(decoder: unknown): void {
+  if (typeof decoder !== 'object' && typeof decoder !== 'function') return
+  const parts = decoder as { decoders?: unknown[]; text_decoder?: InstanceType<typeof TextDecoder> } | null
+  if (parts?.text_decoder) parts.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  for (const part of parts?.decoders ?? []) keepByteOrderMarks(part)
 }
