@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kArguments = 256;
 constexpr int kOutputFields = 4 + kMaxRank;
+constexpr double kMaxElements = 7e13;  // 2^48 bytes and no overflow of int64 anywhere
 
 struct OpTask final : Stream::Task {
   Kernel kernel;
@@ -79,8 +80,9 @@ class Addon : public Napi::Addon<Addon> {
     deliver_.Unref(env);
   }
 
-  // The environment (also a worker thread's) closes: what is queued runs, then its memory goes.
+  // The environment (also a worker thread's) closes: what runs ends, what is queued is dropped, then its memory goes.
   ~Addon() {
+    for (auto& d : devices_) d->stream().abandon();
     devices_drain();
     handles_.clear();
     devices_.clear();
@@ -247,6 +249,12 @@ class Addon : public Napi::Addon<Addon> {
           out = TensorView::absent();
           continue;
         }
+        // Sizes come from tensors and attributes that are fine each: their product may still be beyond any memory.
+        double elements = 1;
+        for (int k = 0; k < spec.rank; k++) elements *= double(std::max<int64_t>(spec.shape[k], 1));
+        if (!(elements < kMaxElements))
+          throw makeError(env, op.name, error(Code::kMemory, "expected %s to fit memory, got %g elements",
+                                              op.outputs[i].name, elements));
         if (out.present()) {
           bool same = out.dtype == spec.dtype && out.rank == spec.rank && out.layout == spec.layout;
           for (int k = 0; same && k < spec.rank; k++) same = out.shape[k] == spec.shape[k];
@@ -259,6 +267,11 @@ class Addon : public Napi::Addon<Addon> {
                                   dtypeName(spec.dtype), want.shapeText().c_str(), dtypeName(out.dtype),
                                   out.shapeText().c_str()));
           }
+          // Kernels step over rows of dimension 0; a vector has none to step over.
+          if (out.rank == 1 && !out.contiguous())
+            throw makeError(env, op.name, error(Code::kShape, "expected the given output %s to be contiguous, got elements "
+                                                              "that lie %ld apart",
+                                                op.outputs[i].name, long(out.rowStride)));
           results[i] = preallocated[i];
           continue;
         }
@@ -338,7 +351,7 @@ class Addon : public Napi::Addon<Addon> {
     double n = 1;
     for (int i = 0; i < v->rank; i++) {
       const double d = a[2 + i];
-      if (!(d >= 0) || d != std::floor(d) || (n *= d > 1 ? d : 1) > 7e13)
+      if (!(d >= 0) || d != std::floor(d) || (n *= d > 1 ? d : 1) > kMaxElements)
         throw makeError(env, "tensor", error(Code::kShape, "expected dimensions that are whole numbers and fit memory, "
                                                            "got %g", d));
       v->shape[i] = int64_t(d);
@@ -356,7 +369,7 @@ class Addon : public Napi::Addon<Addon> {
       throw makeError(env, "view", error(Code::kType, "expected a plain tensor and its own dtype"));
     const double offset = a[1], stride = a[2];
     if (!(offset >= 0) || offset != std::floor(offset) || !(stride >= 0) || stride != std::floor(stride) ||
-        stride > 7e13 || offset > 7e13)
+        stride > kMaxElements || offset > kMaxElements)
       throw makeError(env, "view", error(Code::kRange, "expected a whole offset and stride, got %g and %g", offset, stride));
     v.rowStride = int64_t(stride);
     // Extent of the base in elements from its own start, and of the view.
@@ -396,7 +409,6 @@ class Addon : public Napi::Addon<Addon> {
     struct Upload final : Stream::Task {
       std::vector<char> data;
       void* to;
-      std::shared_ptr<Storage> storage;
       Status run() override {
         memcpy(to, data.data(), data.size());
         return {};

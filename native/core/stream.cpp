@@ -70,6 +70,7 @@ void Stream::loop() {
     }
     room_.notify_all();
     for (Item& item : batch) {
+      if (abandoned_ && poison_.ok()) poison_ = Status(Code::kDevice, "the environment of the stream is closing");
       if (item.task) {
         if (poison_.ok()) poison_ = guarded([&] { return item.task->run(); });
       } else {

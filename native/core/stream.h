@@ -3,6 +3,7 @@
 // A failing task poisons the stream: later tasks are skipped until the next completion point, which receives the
 // error and clears it (one error, reported once, where somebody awaits).
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -31,6 +32,8 @@ class Stream {
   void enqueue(std::unique_ptr<Task> task);
   // `work` runs if nothing failed before it; `done` gets its status or the pending error, on the worker thread.
   void complete(std::function<Status()> work, Completion done);
+  // Skips what has not started, from now on: whoever would read the results is gone.
+  void abandon() { abandoned_ = true; }
   // Waits on the calling thread until the queue is empty. Only for shutting down and native tests.
   void drain();
 
@@ -49,6 +52,7 @@ class Stream {
   std::condition_variable wake_, room_, idle_;
   std::deque<Item> queue_;
   bool busy_ = false, closing_ = false, sleeping_ = false;
+  std::atomic<bool> abandoned_ = false;
   Status poison_;
   std::thread worker_;
 };

@@ -1,19 +1,12 @@
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { table } from './harness.js'
-import type { OpRow, RowModule } from './row.js'
+import { conformanceRows } from './rows.js'
 import * as checks from './suite.js'
 
 // One table, a row per op. Families hand in their rows by test/native/rows/<family>.ts; an op without one fails here.
 
-const folder = join(import.meta.dirname, 'rows')
-const rows = new Map<string, OpRow>()
-for (const file of readdirSync(folder).filter((name) => name.endsWith('.js'))) {
-  const module = (await import(join(folder, file))) as RowModule
-  for (const row of module.rows) rows.set(row.op, row)
-}
+const rows = await conformanceRows()
 
 const all = suite('every op of the native table')
 all('has a row', () => {

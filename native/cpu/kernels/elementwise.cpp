@@ -92,7 +92,7 @@ void copyBytes(const TensorView& x, const TensorView& y) {
   parallelFor(rows.rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rows.width)),
               [&](int64_t begin, int64_t end) {
                 for (int64_t r = begin; r < end; r++)
-                  memcpy(y.as<char>() + r * sy, x.as<char>() + r * sx, size_t(rows.width * size));
+                  memmove(y.as<char>() + r * sy, x.as<char>() + r * sx, size_t(rows.width * size));
               });
 }
 
@@ -111,21 +111,22 @@ Status copy(const OpCall& c, KernelContext&) {
   return {};
 }
 
-Status checkRows(const char* op, const int32_t* rows, int64_t n, int64_t limit) {
-  for (int64_t i = 0; i < n; i++)
-    if (rows[i] < 0 || rows[i] >= limit)
-      return error(Code::kRange, "[%s] expected row indices in [0, %ld), got %d at %ld", op, long(limit), rows[i],
-                   long(i));
-  return {};
+// Checked as it is used: an i32 output may be the index list itself, so a check up front could be overtaken.
+inline bool rowFits(int32_t row, int64_t limit) { return row >= 0 && row < limit; }
+
+Status badRow(const char* op, int32_t row, int64_t at, int64_t limit) {
+  return error(Code::kRange, "[%s] expected row indices in [0, %ld), got %d at %ld", op, long(limit), row, long(at));
 }
 
 Status gatherRows(const OpCall& c, KernelContext&) {
   const TensorView &x = c.in[0], &y = c.out[0];
   const int32_t* rows = c.in[1].as<int32_t>();
   const int64_t n = c.in[1].shape[0], size = int64_t(dtypeSize(x.dtype)), width = x.rowSize() * size;
-  CG_RETURN_IF_ERROR(checkRows("gatherRows", rows, n, x.shape[0]));
-  for (int64_t i = 0; i < n; i++)
-    memcpy(y.as<char>() + i * y.rowStride * size, x.as<char>() + rows[i] * x.rowStride * size, size_t(width));
+  for (int64_t i = 0; i < n; i++) {
+    const int32_t row = rows[i];
+    if (!rowFits(row, x.shape[0])) return badRow("gatherRows", row, i, x.shape[0]);
+    memmove(y.as<char>() + i * y.rowStride * size, x.as<char>() + row * x.rowStride * size, size_t(width));
+  }
   return {};
 }
 
@@ -133,9 +134,11 @@ Status scatterRows(const OpCall& c, KernelContext&) {
   const TensorView &x = c.in[0], &y = c.in[2];
   const int32_t* rows = c.in[1].as<int32_t>();
   const int64_t n = c.in[1].shape[0], size = int64_t(dtypeSize(x.dtype)), width = x.rowSize() * size;
-  CG_RETURN_IF_ERROR(checkRows("scatterRows", rows, n, y.shape[0]));
-  for (int64_t i = 0; i < n; i++)
-    memcpy(y.as<char>() + rows[i] * y.rowStride * size, x.as<char>() + i * x.rowStride * size, size_t(width));
+  for (int64_t i = 0; i < n; i++) {
+    const int32_t row = rows[i];
+    if (!rowFits(row, y.shape[0])) return badRow("scatterRows", row, i, y.shape[0]);
+    memmove(y.as<char>() + row * y.rowStride * size, x.as<char>() + i * x.rowStride * size, size_t(width));
+  }
   return {};
 }
 

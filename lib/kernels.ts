@@ -1,0 +1,6 @@
+// The public `callgrad/kernels`: every op of the native table as a plain function on tensors, forward and backward,
+// with no tape, and what a kernel needs beside tensors.
+
+export { makeRopeTable, type RopeConfig, ropeInverseFrequencies } from './nn/rope.js'
+export * from './tensor/ops.generated.js'
+export { grpoLoss } from './train/losses/grpo.js'
