@@ -15,7 +15,7 @@ const progressSeconds = 0.1
 export async function runRollouts(
   scheduler: Scheduler,
   model: StepModel,
-  { onProgress, signal }: Pick<GenerateRequest, 'onProgress' | 'signal'>,
+  { onProgress, onToken, signal }: Pick<GenerateRequest, 'onProgress' | 'onToken' | 'signal'>,
 ): Promise<{ rollouts: Rollout[]; stats: Omit<RolloutStats, 'pages' | 'pageBytes'> }> {
   const clock = new PhaseClock()
   const report = progressReporter(scheduler, onProgress)
@@ -57,7 +57,7 @@ export async function runRollouts(
       }
       if (flying) {
         const { tokens, logprobs } = await flying
-        scheduler.accept(tokens, logprobs)
+        scheduler.accept(tokens, logprobs, onToken)
         report(false)
       } else if (!next) break
       flying = next

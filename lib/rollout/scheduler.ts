@@ -1,7 +1,7 @@
 import { fail } from '../errors.js'
 import type { DecodeBatch, PrefillPiece } from '../nn/step-model.js'
 import { PagePool } from './pages.js'
-import type { Rollout } from './types.js'
+import type { GenerateRequest, Rollout } from './types.js'
 
 export interface SchedulerOptions {
   prompts: readonly (readonly number[])[]
@@ -9,6 +9,8 @@ export interface SchedulerOptions {
   promptIds: readonly number[]
   n: number
   maxTokens: number
+  /** Positions that the model has; an answer that would pass them ends as if it had reached maxTokens. */
+  context: number
   stop: readonly number[]
   pageSize: number
   /** Pages of the cache. */
@@ -26,6 +28,10 @@ interface Group {
   pages: number[]
   /** Samples that have joined the batch so far. */
   joined: number
+  /** Most tokens that an answer may have. */
+  limit: number
+  /** Pages that an answer may need. */
+  ownPages: number
 }
 
 interface Row {
@@ -41,9 +47,14 @@ interface Row {
   carry: number
 }
 
-/** Pages that one sample of a prompt needs at most, its share of the prompt included. */
-export function pagesNeeded(promptTokens: number, maxTokens: number, pageSize: number) {
-  return { prefix: Math.ceil((promptTokens - 1) / pageSize), own: Math.ceil(maxTokens / pageSize) }
+/** What one sample of a prompt needs at most: tokens it may draw, pages of its own, and pages that it shares with its group. */
+export function sampleNeeds(
+  promptTokens: number,
+  { maxTokens, context, pageSize }: Pick<SchedulerOptions, 'maxTokens' | 'context' | 'pageSize'>,
+) {
+  // The last token that is drawn needs no position: nothing follows it.
+  const limit = Math.min(maxTokens, context - promptTokens + 1)
+  return { limit, own: Math.ceil(limit / pageSize), prefix: Math.ceil((promptTokens - 1) / pageSize) }
 }
 
 /**
@@ -76,13 +87,14 @@ export class Scheduler {
   #ownPages = new Int32Array(0)
 
   constructor(private readonly options: SchedulerOptions) {
-    const { prompts, n, maxTokens, pageSize } = options
+    const { prompts, n, maxTokens } = options
     this.total = prompts.length * n
     this.results = new Array(this.total)
     this.#stop = new Set(options.stop)
     this.#pool = new PagePool(options.pages)
-    this.#ownWidth = Math.ceil(maxTokens / pageSize)
-    this.#prefixWidth = prompts.reduce((most, p) => Math.max(most, Math.ceil((p.length - 1) / pageSize)), 0)
+    const needs = prompts.map((p) => sampleNeeds(p.length, options))
+    this.#ownWidth = needs.reduce((most, { own }) => Math.max(most, own), 0)
+    this.#prefixWidth = needs.reduce((most, { prefix }) => Math.max(most, prefix), 0)
     if (maxTokens === 0) this.#finishEmpty()
   }
 
@@ -111,10 +123,10 @@ export class Scheduler {
 
   /** Begins the next prompt if its prefix and one sample fit. */
   #startGroup(): Group | null {
-    const { prompts, n, maxTokens, pageSize } = this.options
+    const { prompts, n } = this.options
     const prompt = this.#next / n
     const tokens = prompts[prompt]!
-    const need = pagesNeeded(tokens.length, maxTokens, pageSize)
+    const need = sampleNeeds(tokens.length, this.options)
     if (this.#pool.available < need.prefix + need.own) {
       if (this.#rows.length === 0) {
         fail(
@@ -127,12 +139,12 @@ export class Scheduler {
     }
     this.#pool.reserve(need.prefix)
     const pages = Array.from({ length: need.prefix }, () => this.#pool.take())
-    this.#head = { prompt, prefix: tokens.slice(0, -1), pages, joined: 0 }
+    this.#head = { prompt, prefix: tokens.slice(0, -1), pages, joined: 0, limit: need.limit, ownPages: need.own }
     return this.#head
   }
 
   #join(group: Group): boolean {
-    if (!this.#pool.reserve(this.#ownWidth)) return false
+    if (!this.#pool.reserve(group.ownPages)) return false
     for (const page of group.pages) this.#pool.retain(page)
     this.#rows.push({
       group,
@@ -230,11 +242,11 @@ export class Scheduler {
   queueStep(): void {
     this.#flying.push(this.#rows)
     for (const row of this.#rows) row.queued++
-    this.#drop((row) => row.queued === this.options.maxTokens)
+    this.#drop((row) => row.queued === row.group.limit)
   }
 
   /** The tokens of the oldest queued step. */
-  accept(tokens: Int32Array, logprobs: Float32Array): void {
+  accept(tokens: Int32Array, logprobs: Float32Array, onToken?: GenerateRequest['onToken']): void {
     const rows = this.#flying.shift()!
     let stopped = false
     for (const [i, row] of rows.entries()) {
@@ -253,9 +265,11 @@ export class Scheduler {
       row.logprobs.push(logprob)
       this.tokens++
       const stop = this.#stop.has(token)
-      if (!stop && row.tokens.length < this.options.maxTokens) continue
+      const ended = stop || row.tokens.length === row.group.limit
+      onToken?.(row.group.prompt, row.sample, token, ended)
+      if (!ended) continue
       row.ended = true
-      stopped ||= row.queued < this.options.maxTokens
+      stopped ||= row.queued < row.group.limit
       this.#record(row, stop ? 'stop' : 'length')
     }
     if (stopped) this.#drop((row) => row.ended)
@@ -269,7 +283,7 @@ export class Scheduler {
         continue
       }
       for (const page of row.pages) this.#pool.release(page)
-      this.#pool.cancel(this.#ownWidth - row.pages.length)
+      this.#pool.cancel(row.group.ownPages - row.pages.length)
       for (const page of row.group.pages) this.#pool.release(page)
     }
     if (staying.length === this.#rows.length) return

@@ -1,4 +1,5 @@
 import { fail } from '../errors.js'
+import type { DecoderConfig } from '../nn/config.js'
 import type { GenerateRequest, SamplingSettings } from './types.js'
 
 /** Settings that draw from the model's own distribution, one completion a prompt. */
@@ -17,13 +18,16 @@ export const defaultSampling: SamplingSettings = {
 export const defaultMaxBatch = 256
 export const defaultPrefillChunk = 1024
 
+type Limits = Pick<DecoderConfig, 'vocabSize' | 'maxPositionEmbeddings'>
+
 /**
  * Refuses what cannot be drawn, before anything is allocated.
  *
  * @throws `ERR_CONFIG` for a setting, `ERR_RANGE` for a token or prompt
  */
-export function checkRequest(request: GenerateRequest, vocabSize: number): void {
+export function checkRequest(request: GenerateRequest, config: Limits): void {
   const { settings: s, prompts, promptIds } = request
+  const { vocabSize, maxPositionEmbeddings: context } = config
   const setting = (ok: boolean, name: string, expected: string, got: unknown) => {
     if (!ok) fail('RangeError', 'ERR_CONFIG', `[generate] expected ${name} to be ${expected}, got ${String(got)}`)
   }
@@ -50,6 +54,13 @@ export function checkRequest(request: GenerateRequest, vocabSize: number): void 
   for (const [i, prompt] of prompts.entries()) {
     if (prompt.length === 0)
       fail('RangeError', 'ERR_RANGE', `[generate] expected prompt ${i} to have a token, got none`)
+    if (prompt.length > context) {
+      fail(
+        'RangeError',
+        'ERR_RANGE',
+        `[generate] expected prompts of at most ${context} tokens, prompt ${i} has ${prompt.length}`,
+      )
+    }
     const wrong = prompt.findIndex((t) => !isToken(t))
     if (wrong >= 0) {
       fail(

@@ -56,6 +56,8 @@ export interface GenerateRequest {
   /** Most prompt tokens of one prefill batch; longer prompts are cut. Changes speed and memory, never results. */
   prefillChunk?: number
   onProgress?: (progress: RolloutProgress) => void
+  /** Each token as it becomes known, `ended` with a completion's last. Tokens of one completion come in order. */
+  onToken?: (prompt: number, sample: number, token: number, ended: boolean) => void
   /** Called once, when all is done. */
   onStats?: (stats: RolloutStats) => void
   /** Stops between two steps; the promise rejects with the signal's reason, and nothing stays allocated. */

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runRollouts } from '../../lib/rollout/generate.js'
-import { pagesNeeded, Scheduler, type SchedulerOptions } from '../../lib/rollout/scheduler.js'
+import { Scheduler, type SchedulerOptions, sampleNeeds } from '../../lib/rollout/scheduler.js'
 import { drawAlone, FakeModel } from './support/fake-model.js'
 import { randomNumbers } from './support/random.js'
 
@@ -11,6 +11,7 @@ const defaults: SchedulerOptions = {
   promptIds: [0],
   n: 1,
   maxTokens: 8,
+  context: 1000,
   stop: [],
   pageSize: 4,
   pages: 64,
@@ -29,7 +30,11 @@ function make(changes: Partial<SchedulerOptions>, delay?: () => Promise<void>) {
 function expected(options: SchedulerOptions) {
   return options.prompts.flatMap((prompt, i) =>
     Array.from({ length: options.n }, (_, sample) => {
-      const alone = drawAlone(prompt, options.promptIds[i]!, sample, { ...options, vocab })
+      const alone = drawAlone(prompt, options.promptIds[i]!, sample, {
+        vocab,
+        stop: options.stop,
+        maxTokens: Math.min(options.maxTokens, options.context - prompt.length + 1),
+      })
       return {
         prompt: i,
         sample,
@@ -50,9 +55,10 @@ test('random requests draw what each sample draws alone, at any batch size, chun
     )
     const maxTokens = random.below(12)
     const pageSize = 1 + random.below(5)
+    const context = Math.max(...prompts.map((p) => p.length)) + random.below(14)
     const least = Math.max(
       ...prompts.map((p) => {
-        const need = pagesNeeded(p.length, maxTokens, pageSize)
+        const need = sampleNeeds(p.length, { maxTokens, context, pageSize })
         return need.prefix + need.own
       }),
     )
@@ -62,6 +68,7 @@ test('random requests draw what each sample draws alone, at any batch size, chun
         promptIds: prompts.map(() => random.below(1000)),
         n: 1 + random.below(5),
         maxTokens,
+        context,
         stop: [random.below(vocab), random.below(vocab)],
         pageSize,
         pages: least + random.below(30),
@@ -141,6 +148,19 @@ test('a stop on the last token that is allowed counts as a stop', async () => {
   const { rollouts } = await runRollouts(scheduler, model, {})
   assert.is(rollouts[0]!.finishReason, 'stop')
   assert.is(model.steps.length, at + 1)
+})
+
+test("an answer ends where the model's positions do", async () => {
+  const { model, scheduler, options } = make({ prompts: [[1, 2, 3], [4]], context: 5 })
+  const { rollouts } = await runRollouts(scheduler, model, {})
+  assert.equal(
+    rollouts.map((r) => [r.tokens.length, r.finishReason]),
+    [
+      [3, 'length'],
+      [5, 'length'],
+    ],
+  )
+  assert.equal(rollouts, expected(options))
 })
 
 test('nothing to draw needs no model', async () => {
