@@ -77,7 +77,6 @@ test('settings that contradict each other are refused', () => {
       { promptsPerStep: 6, updatesPerGeneration: 4 },
       'updatesPerGeneration: expected a divisor of promptsPerStep (6), got 4',
     ],
-    [{ lossType: 'cispo', epsilonHigh: 0.28 }, 'epsilonHigh: expected at least 1'],
     [{ delta: 1.1 }, 'delta: expected more than 1 + epsilonHigh (1.2), got 1.1'],
     [{ warmupSteps: 3, warmupRatio: 0.1 }, 'warmupRatio: expected 0 because warmupSteps is 3, got 0.1'],
     [{ maxSteps: 2, warmupSteps: 3 }, 'warmupSteps: expected at most maxSteps (2), got 3'],

@@ -23,7 +23,7 @@ export const grpoColumns: readonly Column[] = [
   metric('reward', 'reward', 7, fixed(3)),
   metric('format', 'reward/format_rate', 7, share),
   metric('names', 'reward/name_rate', 7, share),
-  metric('teach', 'baseline_reward/pct_mixed', 6, share),
+  metric('teach', 'baseline_reward/pct_mixed', 6, (percent) => `${percent.toFixed(0)} %`),
   metric('tokens', 'completions/mean_length', 7, fixed(0)),
   metric('KL', 'kl', 9),
   metric('entropy', 'entropy', 8, fixed(3)),

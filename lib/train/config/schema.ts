@@ -163,8 +163,6 @@ export function checkGrpo(c: z.output<z.ZodObject<typeof grpoShape>>, context: C
       `expected a divisor of promptsPerStep (${c.promptsPerStep}), got ${c.updatesPerGeneration}`,
     )
   const bound = c.epsilonHigh ?? c.epsilon
-  if (c.lossType === 'cispo' && c.epsilonHigh !== null && c.epsilonHigh < 1)
-    refuse(context, 'epsilonHigh', `expected at least 1, for cispo bounds the ratio itself, got ${c.epsilonHigh}`)
   if (clippedLosses.has(c.lossType) && c.epsilon > 1)
     refuse(context, 'epsilon', `expected at most 1 for ${c.lossType}, got ${c.epsilon}`)
   if (c.delta !== null && c.lossType !== 'cispo' && c.delta <= 1 + bound)

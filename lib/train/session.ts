@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto'
+import { saveHuggingFace } from '../formats/huggingface.js'
+import { SafetensorsSet } from '../formats/safetensors.js'
+import type { Model } from '../model.js'
+import type { MemoryPlan } from '../nn/memory-plan.js'
+import type { ParamStore } from '../nn/params.js'
+import type { DataFingerprint } from './checkpoint/state.js'
+import type { Checkpoint } from './checkpoint.js'
+
+// What both trainers do around their loop.
+
+/** Saves a model as a Hugging Face folder with fp32 weights: the masters' own bits. */
+export async function saveMasters(model: Model, folder: string): Promise<void> {
+  const { params, config, generationConfig } = model
+  await saveHuggingFace(folder, {
+    config,
+    generationConfig,
+    tokenizer: model.hasTokenizer ? model.tokenizer.files : null,
+    tensors: params.exportTensors(),
+    dtype: 'float32',
+  })
+}
+
+/** Puts a checkpoint's fp32 weights into a store. */
+export async function loadWeights(params: ParamStore, { path }: Checkpoint): Promise<void> {
+  const weights = await SafetensorsSet.open(path)
+  try {
+    for (const { name } of params.tensorSpecs()) params.importTensor(name, await weights.readFloat32(name))
+    params.refresh()
+    await params.device.synchronize()
+  } finally {
+    await weights.close()
+  }
+}
+
+/** Identifies a data set by its ids in order. */
+export function dataFingerprint(dataset: readonly { id: string }[]): DataFingerprint {
+  const hash = createHash('sha256')
+  for (const { id } of dataset) hash.update(JSON.stringify(id))
+  return { size: dataset.length, hash: hash.digest('hex').slice(0, 16) }
+}
+
+/** Updates that a run makes: `maxSteps`, or what `numTrainEpochs` needs at `perStep` examples for `updates` updates each time. */
+export function totalStepsOf(
+  { maxSteps, numTrainEpochs }: { maxSteps: number; numTrainEpochs: number },
+  { size, perStep, updates }: { size: number; perStep: number; updates: number },
+): number {
+  return maxSteps > 0 ? maxSteps : Math.max(1, Math.ceil((numTrainEpochs * size) / perStep)) * updates
+}
+
+/** Resident and device memory, in bytes. */
+export function memoryMetrics(params: ParamStore): Record<string, number> {
+  return {
+    'memory/rss': process.memoryUsage.rss(),
+    // The kernel counts it in KiB.
+    'memory/peak_rss': process.resourceUsage().maxRSS * 1024,
+    'memory/device': params.device.memory().peak,
+  }
+}
+
+/** The plan as a line for people. */
+export function describePlan(plan: MemoryPlan): string {
+  const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`)
+  const { total, ...parts } = plan
+  const named = Object.entries(parts).map(([name, bytes]) => `${name} ${size(bytes)}`)
+  return `Memory plan: ${size(total)} at most (${named.join(', ')})`
+}

@@ -1,0 +1,143 @@
+import { type ItemizedBatch, packSequences, planSequences } from '../../batch.js'
+import type { Example } from '../../data/example.js'
+import { fail } from '../../errors.js'
+import type { Model } from '../../model.js'
+import { forwardLogprobs } from '../../nn/forward.js'
+import type { DataFingerprint, TrainerState } from '../checkpoint/state.js'
+import type { CheckpointContents } from '../checkpoint.js'
+import type { SFTConfig } from '../config.js'
+import { drawExamples, skippedNotes } from '../draw.js'
+import type { Stepper } from '../loop.js'
+import { sftLoss } from '../losses/sft.js'
+import type { AdamW } from '../optimizer.js'
+import type { DataOrder } from '../order.js'
+import type { RunFolder } from '../run-folder.js'
+import { learningRateAt } from '../schedule.js'
+import { memoryMetrics, saveMasters } from '../session.js'
+import type { Stopwatch } from '../timing.js'
+import type { MetricWindow } from '../window.js'
+import type { Lesson, LessonEncoder } from './encode.js'
+
+/** Everything that a run works with, made by `SFTTrainer`. */
+export interface SFTParts {
+  model: Model
+  dataset: readonly Example[]
+  data: DataFingerprint
+  config: SFTConfig
+  totalSteps: number
+  maxTokens: number
+  encode: LessonEncoder
+  order: DataOrder
+  optimizer: AdamW
+  folder: RunFolder
+  window: MetricWindow
+  stopwatch: Stopwatch
+}
+
+/** Where a run stands. */
+export interface SFTProgress {
+  step: number
+  position: number
+  tokensSeen: number
+}
+
+interface Gradients {
+  loss: number
+  /** Mean over the learned tokens. */
+  entropy: number
+}
+
+/** Supervised training, update by update: `examplesPerStep` examples, packed, loss on the replies only. */
+export class SFTRun implements Stepper {
+  constructor(
+    private readonly parts: SFTParts,
+    private progress: SFTProgress,
+  ) {}
+
+  get step(): number {
+    return this.progress.step
+  }
+
+  async update(): Promise<{ metrics: Record<string, number>; notes: string[] }> {
+    const { config, model, optimizer, order, stopwatch, totalSteps, maxTokens } = this.parts
+    const draw = this.draw()
+    model.params.zeroGrad()
+    const { loss, entropy } = await stopwatch.time('forward_backward', () => this.accumulate(draw.drawn))
+    if (!Number.isFinite(loss)) this.stopAtNonFinite(`the loss is ${loss}`)
+    const learningRate = learningRateAt(this.step, totalSteps, config)
+    const gradNorm = await stopwatch.time('optimizer', () => optimizer.update(learningRate))
+    if (!Number.isFinite(gradNorm)) this.stopAtNonFinite(`the gradient norm is ${gradNorm}`)
+    const tokens = draw.drawn.reduce((sum, lesson) => sum + lesson.tokens.length, 0)
+    const { step, tokensSeen } = this.progress
+    this.progress = { step: step + 1, position: draw.position, tokensSeen: tokensSeen + tokens }
+
+    const metrics = {
+      loss,
+      grad_norm: gradNorm,
+      learning_rate: learningRate,
+      entropy,
+      epoch: draw.position / order.size,
+      num_tokens: this.progress.tokensSeen,
+      ...memoryMetrics(model.params),
+    }
+    return { metrics, notes: skippedNotes(draw.skipped, maxTokens) }
+  }
+
+  async contents(): Promise<CheckpointContents> {
+    const { model, optimizer, config, data, folder, window } = this.parts
+    const state: TrainerState = {
+      format: 1,
+      kind: 'sft',
+      ...this.progress,
+      generations: 0,
+      update: 0,
+      config,
+      data,
+      reference: null,
+      logs: folder.logs(),
+      window: window.state(),
+    }
+    return {
+      state,
+      saveModel: (path) => saveMasters(model, path),
+      optimizer: optimizer.exportTensors(),
+      generation: null,
+    }
+  }
+
+  private draw() {
+    const { dataset, order, config, encode, maxTokens } = this.parts
+    const { position } = this.progress
+    return drawExamples({ dataset, order, position, count: config.examplesPerStep, maxTokens, encode })
+  }
+
+  /** Sums the gradients of one update into the parameters. */
+  private async accumulate(lessons: readonly Lesson[]): Promise<Gradients> {
+    const { params } = this.parts.model
+    const { tokensPerMicrobatch, gradientCheckpointing } = this.parts.config
+    // The first token of a sequence is never predicted, whatever the mask says.
+    const learned = lessons.reduce((sum, { mask }) => sum + mask.reduce((n, m, i) => n + (i > 0 ? m : 0), 0), 0)
+    const out: Gradients = { loss: 0, entropy: 0 }
+    for (const batch of packedLessons(lessons, tokensPerMicrobatch)) {
+      const scores = forwardLogprobs(params, batch, { train: true, checkpointActivations: gradientCheckpointing })
+      const { logprob, entropy } = await scores.read()
+      const { loss, dLogprob } = sftLoss(logprob, learned)
+      out.loss += loss
+      for (const value of entropy) out.entropy += value / learned
+      if (Number.isFinite(loss)) scores.backward(dLogprob)
+      scores.dispose()
+    }
+    return out
+  }
+
+  private stopAtNonFinite(what: string): never {
+    const advice =
+      'nothing was changed by this step; look at learningRate and maxGradNorm, and at the weights that the run started from'
+    return fail('Error', 'ERR_NONFINITE', `[train] step ${this.step + 1}: ${what}; ${advice}`)
+  }
+}
+
+function* packedLessons(lessons: readonly Lesson[], budget: number): Iterable<ItemizedBatch> {
+  const rows = lessons.map((lesson) => packSequences([lesson]).tokens.length)
+  for (const indices of planSequences(rows, budget)) yield packSequences(indices.map((i) => lessons[i]!))
+}
