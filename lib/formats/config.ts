@@ -257,6 +257,14 @@ export function configToHuggingFace(config: DecoderConfig, dtype: 'float32' | 'b
   }
 }
 
+/** Fields that Python reads as floats: some versions refuse `8` where they mean `8.0`, which JavaScript would write. */
+const floats = /"(rope_theta|factor|low_freq_factor|high_freq_factor|attention_dropout)": (\d+)(?=[,\n])/g
+
+/** The text of config.json. */
+export function configJson(config: DecoderConfig, dtype: 'float32' | 'bfloat16'): string {
+  return `${JSON.stringify(configToHuggingFace(config, dtype), null, 2)}\n`.replace(floats, '"$1": $2.0')
+}
+
 /** generation_config.json: what the source had, with the stop tokens that the decoder really uses. */
 export function generationToHuggingFace(config: DecoderConfig, source: GenerationConfig | null): GenerationConfig {
   const { transformers_version: _version, ...kept } = source ?? {}

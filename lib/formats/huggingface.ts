@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail } from '../errors.js'
 import type { DecoderConfig } from '../nn/config.js'
-import { configToHuggingFace, type GenerationConfig, generationToHuggingFace } from './config.js'
+import { configJson, type GenerationConfig, generationToHuggingFace } from './config.js'
 import { exists, writeFileSynced, writeFolderAtomically } from './io.js'
 import { checkTensors, type TokenizerFiles } from './model-source.js'
 import { writeModelSafetensors } from './safetensors-write.js'
@@ -49,7 +49,7 @@ export async function saveHuggingFace(folder: string, model: HuggingFaceModel): 
     async (temporary) => {
       const write = (name: string, content: string) => writeFileSynced(join(temporary, name), content)
       const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
-      await write('config.json', json(configToHuggingFace(model.config, model.dtype)))
+      await write('config.json', configJson(model.config, model.dtype))
       await write('generation_config.json', json(generationToHuggingFace(model.config, model.generationConfig)))
       if (model.tokenizer) {
         const { tokenizerJson, tokenizerConfig, chatTemplate } = model.tokenizer
