@@ -21,6 +21,8 @@ export function ioReason(error: unknown): string {
       return 'no space left on the device'
     case 'ENOTDIR':
       return 'a part of the path is a file, not a folder'
+    case 'EEXIST':
+      return 'a file of that name is in the way'
     case 'EISDIR':
       return 'it is a folder, not a file'
     case 'EMFILE':
