@@ -9,6 +9,9 @@ import type { DecoderConfig } from './nn/config.js'
 import { forwardLogprobs } from './nn/forward.js'
 import { initializeParams } from './nn/init.js'
 import { type ComputeDType, ParamStore } from './nn/params.js'
+import { LocalEngine } from './rollout/engine.js'
+import { defaultSampling } from './rollout/settings.js'
+import type { Rollout, RolloutEngine, SamplingSettings } from './rollout/types.js'
 import { type Device, device as openDevice } from './tensor/device.js'
 import { Tokenizer } from './text/tokenizer.js'
 
@@ -19,11 +22,15 @@ export interface ModelOptions {
   dtype?: ComputeDType | 'auto'
 }
 
+/** Prompts and any of the sampling settings. */
+export type GenerateOptions = { prompts: number[][]; kvMemory?: number } & Partial<SamplingSettings>
+
 /** A decoder with its weights and its tokenizer: what trainers, rollouts and evaluations share. */
 export class Model {
   readonly config: DecoderConfig
   readonly params: ParamStore
   readonly generationConfig: GenerationConfig | null
+  #engine: RolloutEngine | null = null
   readonly #tokenizer: { files: TokenizerFiles | null; missing: string; made?: Tokenizer }
 
   /** @internal Use {@link loadModel} or {@link createModel}. */
@@ -85,6 +92,28 @@ export class Model {
       }
     }
     return results
+  }
+
+  /** Draws completions from this model's own weights. */
+  get engine(): RolloutEngine {
+    this.#engine ??= new LocalEngine(this.params)
+    return this.#engine
+  }
+
+  /**
+   * Draws `n` completions of each prompt. The same (seed, step, prompt, sample) gives the same tokens at any batch size;
+   * log-probs are log-softmax(logits / temperature) before top-k, top-p and min-p (temperature 0: those of temperature 1).
+   *
+   * @param options.stop tokens that end a completion; default: the model's end tokens
+   * @param options.kvMemory bytes for keys and values
+   * @returns in (prompt, sample) order
+   */
+  async generate({ prompts, kvMemory = 2 ** 30, ...settings }: GenerateOptions): Promise<Rollout[]> {
+    return this.engine.generate({
+      prompts,
+      kvMemory,
+      settings: { ...defaultSampling, stop: this.config.eosTokenIds, ...settings },
+    })
   }
 
   /**

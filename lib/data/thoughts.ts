@@ -18,7 +18,13 @@ export function templateReply(example: Example): string {
     })
   }
   const calls = readTruth(example.truth)
-  const list = calls.map((call): JsonValue => new Map([['name', call.name], ['arguments', call.arguments]]))
+  const list = calls.map(
+    (call): JsonValue =>
+      new Map([
+        ['name', call.name],
+        ['arguments', call.arguments],
+      ]),
+  )
   return `<think>${thought(calls)}</think>\n<tool_call>${printJson(list, { ensureAscii: false })}</tool_call>`
 }
 

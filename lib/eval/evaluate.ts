@@ -75,7 +75,11 @@ export async function evaluate(
     else asked.push({ example, prompt })
   }
   if (asked.length === 0) {
-    fail('Error', 'ERR_DATA', `[eval] expected an example with a truth and a prompt within the limit, got none of ${all.length}`)
+    fail(
+      'Error',
+      'ERR_DATA',
+      `[eval] expected an example with a truth and a prompt within the limit, got none of ${all.length}`,
+    )
   }
   const replies: Reply[] = []
   for (let from = 0; from < asked.length; from += batch) {

@@ -49,12 +49,43 @@ test('keeps the order of keys unless asked to sort, the first place of a duplica
 })
 
 test('refuses what CPython refuses, with line and column', () => {
-  const bad = ['', '[', '{"a"}', '[1,]', '{"a":1,}', "{'a':1}", '01', '1.', '.5', '+1', '-', '1e', '"a\nb"', '"\\x"', '"\\u12g4"']
-  for (const text of [...bad, '[1] 2', 'True', 'nul', '{1: 2}', '\ufeff[]', '"abc', '{"a":', '--1', 'infinity', '-NaN']) {
+  const bad = [
+    '',
+    '[',
+    '{"a"}',
+    '[1,]',
+    '{"a":1,}',
+    "{'a':1}",
+    '01',
+    '1.',
+    '.5',
+    '+1',
+    '-',
+    '1e',
+    '"a\nb"',
+    '"\\x"',
+    '"\\u12g4"',
+  ]
+  for (const text of [
+    ...bad,
+    '[1] 2',
+    'True',
+    'nul',
+    '{1: 2}',
+    '\ufeff[]',
+    '"abc',
+    '{"a":',
+    '--1',
+    'infinity',
+    '-NaN',
+  ]) {
     assert.throws(() => parseJson(text, 'python'), /\[json\] expected/, text)
   }
   assert.throws(() => parseJson('{"a": 1,\n "b" 2}'), /line 2, column 6/)
-  assert.throws(() => parseJson('[1'), (error: { code: string }) => error.code === 'ERR_JSON')
+  assert.throws(
+    () => parseJson('[1'),
+    (error: { code: string }) => error.code === 'ERR_JSON',
+  )
 })
 
 test('the strict dialect is RFC 8259', () => {
@@ -121,7 +152,12 @@ test('agrees with JSON.parse on random values', () => {
 
 test('time is linear: a megabyte of anything', () => {
   const texts = ['"\\'.padEnd(1 << 20, '\\'), `"${'\\u0041'.repeat(170_000)}"`, `[${'1,'.repeat(500_000)}1]`]
-  texts.push(`{${'"a":1,'.repeat(150_000)}"a":1}`, `"${'x'.repeat(1 << 20)}`, '-'.repeat(1 << 20), `1${'0'.repeat(1 << 20)}`)
+  texts.push(
+    `{${'"a":1,'.repeat(150_000)}"a":1}`,
+    `"${'x'.repeat(1 << 20)}`,
+    '-'.repeat(1 << 20),
+    `1${'0'.repeat(1 << 20)}`,
+  )
   for (const text of texts) {
     const start = performance.now()
     let value: JsonValue = null
