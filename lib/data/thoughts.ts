@@ -1,6 +1,5 @@
-import { readTruth } from '../reward/match.js'
-import type { ParsedCall } from '../reward/parse.js'
-import type { JsonValue } from '../text/json.js'
+import { fail } from '../errors.js'
+import { type JsonObject, type JsonValue, parseJson } from '../text/json.js'
 import { printJson } from '../text/json-print.js'
 import type { Example } from './example.js'
 
@@ -12,20 +11,8 @@ import type { Example } from './example.js'
  * Throws a TypeError (`ERR_TRUTH`) where the example has no truth or one that is no list of calls.
  */
 export function templateReply(example: Example): string {
-  if (example.truth === undefined) {
-    throw Object.assign(new TypeError(`[thoughts] expected example "${example.id}" to have a truth, got none`), {
-      code: 'ERR_TRUTH',
-    })
-  }
-  const calls = readTruth(example.truth)
-  const list = calls.map(
-    (call): JsonValue =>
-      new Map([
-        ['name', call.name],
-        ['arguments', call.arguments],
-      ]),
-  )
-  return `<think>${thought(calls)}</think>\n<tool_call>${printJson(list, { ensureAscii: false })}</tool_call>`
+  const calls = truthOf(example)
+  return `<think>${thought(calls)}</think>\n<tool_call>${printJson(calls, { ensureAscii: false })}</tool_call>`
 }
 
 /** Examples with {@link templateReply} as `reply`; those that have a reply keep it, those without a truth are left out. */
@@ -35,15 +22,30 @@ export function withThoughts(examples: readonly Example[]): Example[] {
     .map((example) => (example.reply === undefined ? { ...example, reply: templateReply(example) } : example))
 }
 
-function thought(calls: readonly ParsedCall[]): string {
+function truthOf({ id, truth }: Example): JsonObject[] {
+  const bad = (got: string) =>
+    fail('TypeError', 'ERR_TRUTH', `[thoughts] expected the truth of example "${id}" to be a list of calls, got ${got}`)
+  if (truth === undefined) return bad('none')
+  let value: JsonValue
+  try {
+    value = parseJson(truth)
+  } catch (error) {
+    return bad((error as Error).message)
+  }
+  const isCall = (item: JsonValue): item is JsonObject => item instanceof Map && typeof item.get('name') === 'string'
+  return Array.isArray(value) && value.every(isCall) ? value : bad('something else')
+}
+
+function thought(calls: readonly JsonObject[]): string {
   if (calls.length === 0) return 'None of the functions fits the question, so I make no call.'
   const groups = new Map<string, { times: number; keys: Set<string> }>()
-  for (const { name, arguments: args } of calls) {
-    const key = typeof name === 'string' ? name : printJson(name)
-    const group = groups.get(key) ?? { times: 0, keys: new Set<string>() }
+  for (const call of calls) {
+    const name = call.get('name') as string
+    const args = call.get('arguments')
+    const group = groups.get(name) ?? { times: 0, keys: new Set<string>() }
     group.times++
-    if (args instanceof Map) for (const argument of args.keys()) group.keys.add(argument)
-    groups.set(key, group)
+    if (args instanceof Map) for (const key of args.keys()) group.keys.add(key)
+    groups.set(name, group)
   }
   const parts = [...groups].map(([name, { times, keys }]) => {
     const often = times === 1 ? '' : ` ${times} times`

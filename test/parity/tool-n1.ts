@@ -6,41 +6,37 @@ import { type Variant, variants } from '../../lib/reward/parse.js'
 import { scoreToolCalls } from '../../lib/reward/tool-call.js'
 import { type JsonObject, type JsonValue, parseJson } from '../../lib/text/json.js'
 import { printJson } from '../../lib/text/json-print.js'
+import type { FamilyResult } from './result.js'
 
-export const family = 'tool_n1'
+export const families = ['tool_n1']
 
-export interface FamilyResult {
-  family: string
-  cases: number
-  failed: number
-  max_error: number
-  messages: string[]
+/** Compares with Tool-N1's released code whatever `root`/tool_n1 holds. */
+export async function run(root: string): Promise<FamilyResult[]> {
+  const folder = join(root, 'tool_n1')
+  if (!existsSync(folder)) return []
+  const result: FamilyResult = { family: 'tool_n1', cases: 0, failed: 0, max_error: 0, messages: [] }
+  checkRewards(join(folder, 'rewards.jsonl'), result)
+  checkSamples(join(folder, 'samples.jsonl'), result)
+  return [result]
 }
 
 interface RewardRow {
-  mut: string
+  /** What was done to a right reply. */
+  mut?: string
+  case?: string
   completion: string
   truth: string
   scores: Record<Variant, number>
 }
 
-/** Compares with Tool-N1's released code everything that `root`/tool_n1 holds; null where it holds nothing. */
-export async function run(root: string): Promise<FamilyResult | null> {
-  const folder = join(root, 'tool_n1')
-  if (!existsSync(folder)) return null
-  const result: FamilyResult = { family, cases: 0, failed: 0, max_error: 0, messages: [] }
-  checkRewards(join(folder, 'rewards.jsonl'), result)
-  checkSamples(join(folder, 'samples.jsonl'), result)
-  return result
-}
-
-function checkRewards(path: string, result: FamilyResult): void {
+/** One case per row and variant. */
+export function checkRewards(path: string, result: FamilyResult): void {
   for (const line of lines(path)) {
     const row = JSON.parse(line) as RewardRow
     for (const variant of variants) {
       const error = Math.abs(scoreOrZero(row, variant) - row.scores[variant])
       result.max_error = Math.max(result.max_error, error)
-      record(result, error <= 1e-12, `${variant} ${row.mut}: off by ${error}`)
+      record(result, error <= 1e-12, `${variant} ${row.mut ?? row.case}: off by ${error}`)
     }
   }
 }
@@ -115,5 +111,5 @@ function record(result: FamilyResult, passed: boolean, message: string): void {
   result.cases++
   if (passed) return
   result.failed++
-  if (result.messages.length < 10) result.messages.push(`tool_n1: ${message}`)
+  result.messages.push(`tool_n1: ${message}`)
 }

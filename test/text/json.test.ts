@@ -121,7 +121,6 @@ test('plain values become JSON values and come back', () => {
   const json = fromPlain(value)
   assert.is(printJson(json), '{"a": [1, 2.5, -3, "x", null, true], "b": {"c": 1180591620717411303424}}')
   assert.equal(toPlain(fromPlain({ a: [1, { b: 'x' }] })), { a: [1, { b: 'x' }] })
-  assert.is(fromPlain(parseJson('[1.0]')) instanceof Array, true)
   assert.is(printJson(fromPlain(parseJson('[1.0]'))), '[1.0]')
   const cycle: unknown[] = []
   cycle.push(cycle)

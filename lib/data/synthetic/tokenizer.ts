@@ -1,3 +1,4 @@
+import type { TokenizerFiles } from '../../formats/model-source.js'
 import {
   booleanParameters,
   booleanWords,
@@ -17,11 +18,6 @@ import {
  * The format is Hugging Face's tokenizer.json: byte-level BPE with `ignore_merges` (a piece that is in the vocabulary is one token)
  * and no merges (any other piece is its bytes).
  */
-export interface TokenizerFiles {
-  'tokenizer.json': Record<string, unknown>
-  'tokenizer_config.json': Record<string, unknown>
-}
-
 const specialTokens = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'] as const
 const tagTokens = ['<think>', '</think>', '<tool_call>', '</tool_call>'] as const
 
@@ -63,15 +59,11 @@ export const chatTemplate = [
   '{%- if add_generation_prompt %}{{ "<|im_start|>assistant\n" }}{% endif %}',
 ].join('')
 
-/** The files that make a model folder's tokenizer: contents for JSON.stringify. The same in every run. */
+/** The files of the tokenizer, the same in every run: for `createModel` and for saving. */
 export function syntheticTokenizer(): TokenizerFiles {
   const vocabulary = new Map<string, number>()
-  const add = (piece: string) => {
-    const token = toByteSymbols(piece)
-    if (!vocabulary.has(token)) vocabulary.set(token, vocabulary.size)
-  }
   for (const symbol of byteSymbols) vocabulary.set(symbol, vocabulary.size)
-  for (const piece of pieces()) add(piece)
+  for (const piece of pieces().map(toByteSymbols)) if (!vocabulary.has(piece)) vocabulary.set(piece, vocabulary.size)
   const added = [...specialTokens, ...tagTokens].map((content, i) => ({
     id: vocabulary.size + i,
     content,
@@ -81,47 +73,42 @@ export function syntheticTokenizer(): TokenizerFiles {
     normalized: false,
     special: i < specialTokens.length,
   }))
-  return {
-    'tokenizer.json': {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added,
-      normalizer: null,
-      pre_tokenizer: {
-        type: 'Sequence',
-        pretokenizers: [
-          { type: 'Split', pattern: { Regex: piecePattern() }, behavior: 'Isolated', invert: false },
-          { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-        ],
-      },
-      post_processor: null,
-      decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: true,
-        vocab: Object.fromEntries(vocabulary),
-        merges: [],
-      },
-    },
-    'tokenizer_config.json': {
-      tokenizer_class: 'PreTrainedTokenizerFast',
-      added_tokens_decoder: Object.fromEntries(added.map(({ id, ...rest }) => [String(id), rest])),
-      bos_token: null,
-      eos_token: '<|im_end|>',
-      pad_token: '<|endoftext|>',
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false }
+  const split = { type: 'Split', pattern: { Regex: piecePattern() }, behavior: 'Isolated', invert: false }
+  const description = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [split, byteLevel] },
+    post_processor: null,
+    decoder: byteLevel,
+    model: {
+      type: 'BPE',
+      dropout: null,
       unk_token: null,
-      clean_up_tokenization_spaces: false,
-      model_max_length: 1024,
-      chat_template: chatTemplate,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: true,
+      vocab: Object.fromEntries(vocabulary),
+      merges: [],
     },
   }
+  const config = {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    added_tokens_decoder: Object.fromEntries(added.map(({ id, ...rest }) => [String(id), rest])),
+    bos_token: null,
+    eos_token: '<|im_end|>',
+    pad_token: '<|endoftext|>',
+    unk_token: null,
+    clean_up_tokenization_spaces: false,
+    model_max_length: 1024,
+    chat_template: chatTemplate,
+  }
+  return { tokenizerJson: JSON.stringify(description), tokenizerConfig: JSON.stringify(config), chatTemplate }
 }
 
 const headers = ['system\n', 'user\n', 'assistant\n']
