@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseToolCalls } from '../../lib/reward/parse.js'
 import { printJson } from '../../lib/text/json-print.js'
+import { cpuMilliseconds } from '../support/time.js'
 
 const call = '{"name": "f", "arguments": {"a": 1.0}}'
 const read = (text: string) => {
@@ -68,9 +69,7 @@ test('any text, in linear time', () => {
     '\ud800<tool_call>"\udfff"</tool_call>',
   ]
   for (const text of texts) {
-    const start = performance.now()
-    assert.type(parseToolCalls(text).status, 'string')
-    const took = performance.now() - start
+    const took = cpuMilliseconds(() => assert.type(parseToolCalls(text).status, 'string'))
     assert.ok(took < 2000, `${text.slice(0, 30)} took ${took} ms`)
   }
 })
