@@ -5,12 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstdlib>
-#include <mutex>
-#include <string>
 #include <thread>
-#include <vector>
 
 namespace callgrad {
 namespace {
@@ -31,63 +28,117 @@ int readThreadCount() {
   return allowedCpus();
 }
 
-// Threads of our own, for machines without libgomp. Callers are serialised: only a stream's worker calls.
+// One job at a time. Its state is one word, so that a helper joins a job that is open, or not at all:
+//   [epoch 28 | indices 12 | next index 12 | helpers inside 12]
+// The owner publishes a job only when no helper is inside; helpers come in by taking an index and leave when none is left.
 class Pool {
  public:
-  explicit Pool(int threads) {
-    for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { loop(i); });
-    for (auto& w : workers_) w.detach();  // they live as long as the process
+  explicit Pool(int helpers) : helpers_(helpers) {
+    keepLoaded();
+    for (int i = 0; i < helpers; i++) std::thread([this] { help(); }).detach();  // they live as long as the process
   }
-  void run(int threads, void (*fn)(void*, int), void* context) {
-    std::lock_guard serial(serial_);
-    {
-      std::lock_guard lock(mutex_);
-      fn_ = fn;
-      context_ = context;
-      active_ = threads;
-      left_ = threads - 1;
-      epoch_++;
+
+  void run(int indices, void (*fn)(void*, int), void* context) {
+    if (helpers_ == 0 || owned_.exchange(true, std::memory_order_acquire)) {
+      for (int i = 0; i < indices; i++) fn(context, i);
+      return;
     }
-    wake_.notify_all();
+    fn_ = fn;
+    context_ = context;
+    const uint64_t epoch = (state_.load(std::memory_order_relaxed) >> 36) + 1;
+    // Sequentially consistent with the helpers' count of sleepers: either they see the job or we see them asleep.
+    state_.store(epoch << 36 | uint64_t(indices) << 24 | uint64_t(1) << 12, std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+      wakeups_.fetch_add(1, std::memory_order_release);
+      wakeups_.notify_all();
+    }
     fn(context, 0);
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return left_ == 0; });
+    uint64_t s = state_.load(std::memory_order_relaxed);
+    while (next(s) < count(s)) {
+      if (!state_.compare_exchange_weak(s, s + kNext, std::memory_order_acq_rel)) continue;
+      fn(context, int(next(s)));
+      s = state_.load(std::memory_order_relaxed);
+    }
+    // What the helpers still work on is short; one that was put aside needs our core.
+    for (int spins = 0; state_.load(std::memory_order_acquire) & kInside; spins++) {
+      if (spins < 1000) pause();
+      else std::this_thread::yield();
+    }
+    owned_.store(false, std::memory_order_release);
   }
 
  private:
-  void loop(int index) {
-    uint64_t seen = 0;
+  static constexpr uint64_t kNext = uint64_t(1) << 12, kInside = kNext - 1;
+  static uint64_t count(uint64_t s) { return s >> 24 & kInside; }
+  static uint64_t next(uint64_t s) { return s >> 12 & kInside; }
+
+  static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+
+  void help() {
     for (;;) {
-      void (*fn)(void*, int);
-      void* context;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return epoch_ != seen; });
-        seen = epoch_;
-        if (index >= active_) continue;
-        fn = fn_;
-        context = context_;
+      uint64_t s = waitForJob();
+      if (!state_.compare_exchange_strong(s, s + kNext + 1, std::memory_order_acq_rel)) continue;
+      // Inside: the job stays as it is until we leave.
+      void (*const fn)(void*, int) = fn_;
+      void* const context = context_;
+      fn(context, int(next(s)));
+      for (s = state_.load(std::memory_order_relaxed); next(s) < count(s);) {
+        if (!state_.compare_exchange_weak(s, s + kNext, std::memory_order_acq_rel)) continue;
+        fn(context, int(next(s)));
+        s = state_.load(std::memory_order_relaxed);
       }
-      fn(context, index);
-      std::lock_guard lock(mutex_);
-      if (--left_ == 0) done_.notify_one();
+      state_.fetch_sub(1, std::memory_order_release);
     }
   }
-  std::vector<std::thread> workers_;
-  std::mutex serial_, mutex_;
-  std::condition_variable wake_, done_;
+
+  // Kernels of a step follow each other within microseconds, so a helper looks out for a while before it sleeps; it yields
+  // meanwhile, since on a small machine the JS thread needs its core.
+  uint64_t waitForJob() {
+    constexpr auto patience = std::chrono::microseconds(50);
+    auto start = std::chrono::steady_clock::now();
+    for (int spins = 0;; spins++) {
+      const uint64_t s = state_.load(std::memory_order_acquire);
+      if (next(s) < count(s)) return s;
+      if (spins < 200) {
+        pause();
+        continue;
+      }
+      std::this_thread::yield();
+      if (std::chrono::steady_clock::now() - start < patience) continue;
+      const uint32_t seen = wakeups_.load(std::memory_order_acquire);
+      sleepers_.fetch_add(1, std::memory_order_seq_cst);
+      const uint64_t now = state_.load(std::memory_order_seq_cst);
+      if (next(now) >= count(now)) wakeups_.wait(seen, std::memory_order_acquire);
+      sleepers_.fetch_sub(1, std::memory_order_relaxed);
+      start = std::chrono::steady_clock::now();
+      spins = 0;
+    }
+  }
+
+  // The helpers run this library's code: it must not be unloaded when the environment that loaded it ends.
+  static void keepLoaded() {
+    Dl_info info;
+    if (dladdr(reinterpret_cast<void*>(&keepLoaded), &info) && info.dli_fname)
+      dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
+  }
+
+  const int helpers_;
+  std::atomic<bool> owned_{false};
   void (*fn_)(void*, int) = nullptr;
   void* context_ = nullptr;
-  int active_ = 0, left_ = 0;
-  uint64_t epoch_ = 0;
+  alignas(64) std::atomic<uint64_t> state_{0};
+  alignas(64) std::atomic<uint32_t> wakeups_{0};
+  std::atomic<uint32_t> sleepers_{0};
 };
 
-using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
-using OmpQuery = int (*)();
-GompParallel gompParallel = nullptr;
-OmpQuery ompThreadNum = nullptr, ompNumThreads = nullptr;
-Pool* pool = nullptr;
-std::once_flag once;
+Pool& pool() {
+  static Pool* const p = new Pool(threadCount() - 1);  // never destroyed: helpers may outlive static destructors
+  return *p;
+}
 
 }  // namespace
 
@@ -96,41 +147,29 @@ int threadCount() {
   return n;
 }
 
-void initParallel() {
-  std::call_once(once, [] {
-    const std::string threads = std::to_string(threadCount());
-    // libgomp reads these once, when it is loaded. Passive after a short spin: a spinning pool would starve the
-    // JS thread on a machine of two cores, a sleeping one costs some 10 us per kernel.
-    setenv("OMP_NUM_THREADS", threads.c_str(), 1);
-    setenv("GOMP_SPINCOUNT", "4000", 0);
-    if (void* gomp = dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL)) {
-      gompParallel = reinterpret_cast<GompParallel>(dlsym(gomp, "GOMP_parallel"));
-      ompThreadNum = reinterpret_cast<OmpQuery>(dlsym(gomp, "omp_get_thread_num"));
-      ompNumThreads = reinterpret_cast<OmpQuery>(dlsym(gomp, "omp_get_num_threads"));
-    }
-    if (!gompParallel || !ompThreadNum || !ompNumThreads) {
-      gompParallel = nullptr;
-      pool = new Pool(threadCount());
-    }
-  });
-}
+void initParallel() { pool(); }
 
 void parallelRun(int threads, void (*fn)(void*, int), void* context) {
-  if (threads <= 1) return fn(context, 0);
-  initParallel();
-  if (!gompParallel) return pool->run(std::min(threads, threadCount()), fn, context);
-  struct Call {
-    void (*fn)(void*, int);
-    void* context;
-    int threads;
-  } call{fn, context, threads};
-  gompParallel(
-      [](void* p) {
-        auto* c = static_cast<Call*>(p);
-        // libgomp may give fewer threads than asked (OMP_THREAD_LIMIT): every index still runs.
-        for (int t = ompThreadNum(); t < c->threads; t += ompNumThreads()) c->fn(c->context, t);
-      },
-      &call, unsigned(threads), 0);
+  constexpr int most = 1024;  // fits the job's word; more indices come in turns
+  for (int begin = 0; begin < threads; begin += most) {
+    struct Part {
+      void (*fn)(void*, int);
+      void* context;
+      int begin;
+    } part{fn, context, begin};
+    const int count = std::min(most, threads - begin);
+    if (count == 1) {
+      fn(context, begin);
+      continue;
+    }
+    pool().run(
+        count,
+        [](void* p, int i) {
+          auto* part = static_cast<Part*>(p);
+          part->fn(part->context, part->begin + i);
+        },
+        &part);
+  }
 }
 
 void parallelTasksRun(int64_t tasks, void (*fn)(void*, int64_t, int), void* context) {

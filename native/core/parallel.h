@@ -1,8 +1,8 @@
 // Data-parallel loops for CPU kernels.
 //
-// oneDNN runs on libgomp's threads; our kernels use the same ones (GOMP_parallel, opened at run time), so that one
-// pool stays warm and nothing is oversubscribed. Where libgomp is missing, threads of our own stand in. Work is cut
-// by index only, never by time, so results do not depend on scheduling.
+// Threads help, nobody waits for them: the calling thread works through all indices itself, and helpers take what they get to
+// before it does. A helper that sleeps, or that the system has put aside, so costs nothing, and a kernel of a few microseconds
+// is over before one has woken up. Work is cut by index only, so results do not depend on who did what.
 #pragma once
 #include <cstdint>
 #include <type_traits>
@@ -13,10 +13,11 @@ namespace callgrad {
 // Threads that kernels use: CALLGRAD_THREADS, else OMP_NUM_THREADS, else the CPUs this process may run on.
 int threadCount();
 
-// Must run before oneDNN is opened: sets libgomp's waiting (a short spin, then sleep) and opens it.
+// Starts the helpers; the first loop would, too.
 void initParallel();
 
-// Calls fn(context, thread) on `threads` threads and returns when all are done.
+// Calls fn(context, i) once for each i in [0, threads), at most threadCount() of them at a time, and returns when all are done.
+// A loop inside a loop, or of a second stream while the helpers are busy, runs on its caller alone.
 void parallelRun(int threads, void (*fn)(void*, int), void* context);
 
 // body(begin, end) over [0, n) in at most threadCount() contiguous chunks of at least `grain` items.
