@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fail } from '../errors.js'
-import { exists, ioReason, number, syncFolder } from './io.js'
+import { exists, ioReason, isAlive, number, syncFolder } from './io.js'
 
 /** Bytes so far of all bytes. */
 export interface TransferProgress {
@@ -223,13 +223,4 @@ async function isStale(path: string): Promise<boolean> {
   if (Date.now() - touched > 6 * heartbeatMilliseconds) return true
   if (Number(owner) === process.pid) return !held.has(path)
   return owner !== '' && !isAlive(Number(owner))
-}
-
-function isAlive(owner: number): boolean {
-  try {
-    process.kill(owner, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

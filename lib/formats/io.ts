@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { access, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fail } from '../errors.js'
 
@@ -160,6 +160,7 @@ export async function writeFolderAtomically(
   let moved = false
   try {
     await mkdir(parent, { recursive: true })
+    await removeAbandoned(parent, basename(target))
     await mkdir(temporary)
     await fill(temporary)
     await syncFolder(temporary)
@@ -178,6 +179,25 @@ export async function writeFolderAtomically(
     await rm(temporary, { recursive: true, force: true }).catch(() => {})
     if (error instanceof Error && (error as { code?: string }).code?.startsWith('ERR_')) throw error
     fail('Error', 'ERR_IO', `${where} cannot write ${target}: ${ioReason(error)}`, error)
+  }
+}
+
+/** Half-written folders of processes that were killed; those of living ones stay. */
+async function removeAbandoned(parent: string, name: string): Promise<void> {
+  const prefix = `.${name}.writing-`
+  for (const entry of await readdir(parent)) {
+    const owner = entry.startsWith(prefix) ? Number.parseInt(entry.slice(prefix.length), 10) : Number.NaN
+    if (Number.isInteger(owner) && !isAlive(owner)) await rm(join(parent, entry), { recursive: true, force: true })
+  }
+}
+
+/** Whether a process with this id runs on this machine. */
+export function isAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -11,6 +11,21 @@ export type Json = Record<string, unknown>
 const id = z.int().nonnegative()
 const component = z.looseObject({ type: z.string() }).nullish()
 
+// By hand: a schema over 250,000 entries takes zod a second.
+const isVocabulary = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.values(value).every((entry) => Number.isSafeInteger(entry) && entry >= 0)
+
+const isMergeList = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  value.every(
+    (merge) =>
+      typeof merge === 'string' ||
+      (Array.isArray(merge) && merge.length === 2 && typeof merge[0] === 'string' && typeof merge[1] === 'string'),
+  )
+
 const addedToken = z.looseObject({
   id,
   content: z.string(),
@@ -29,8 +44,11 @@ const schema = z.looseObject({
   decoder: component,
   model: z.looseObject({
     type: z.string().optional(),
-    vocab: z.record(z.string(), id),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    vocab: z.custom<Record<string, number>>(isVocabulary, 'expected an object from token to non-negative integer'),
+    merges: z.custom<(string | [string, string])[]>(
+      isMergeList,
+      'expected a list of pairs of text, or text with a space',
+    ),
     unk_token: z.string().nullish(),
     fuse_unk: z.boolean().nullish(),
     byte_fallback: z.boolean().nullish(),

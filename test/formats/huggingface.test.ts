@@ -125,6 +125,20 @@ test('a save that fails half-way leaves the old model whole and nothing else', a
   })
 })
 
+test('what a killed process left half-written goes with the next save, what a living one writes stays', async () => {
+  await inTemporaryFolder(async (folder) => {
+    // 2^22 is the largest process id that Linux gives out; this one is never alive.
+    const dead = join(folder, `.m.writing-${2 ** 22 + 1}-abcd`)
+    const living = join(folder, `.m.writing-${process.pid}-abcd`)
+    for (const path of [dead, living]) {
+      await mkdir(path)
+      await writeFile(join(path, 'model.safetensors'), 'half')
+    }
+    await saveHuggingFace(join(folder, 'm'), tinyModel())
+    assert.equal((await readdir(folder)).sort(), [`.m.writing-${process.pid}-abcd`, 'm'].sort())
+  })
+})
+
 test('folders that cannot be written are one clear error', async () => {
   await inTemporaryFolder(async (folder) => {
     await writeFile(join(folder, 'file'), '')
