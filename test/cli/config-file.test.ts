@@ -133,7 +133,7 @@ test('YAML and JSON files, and where they are wrong', ({ folder }) => {
 
 test('runs take short forms', () => {
   const run = parseTrainRun({ model: 'm', dataset: 'a.jsonl' })
-  assert.equal(run.dataset, { path: 'a.jsonl', format: 'auto', split: 'all', part: null, limit: null })
+  assert.equal(run.dataset, { path: 'a.jsonl', format: 'auto', seed: null, part: null, limit: null })
   assert.equal(run.reward, [{ name: 'v0', weight: 1 }])
   assert.equal(parseTrainRun({ model: 'm', dataset: 'a', reward: ['v0', { name: 'v3', weight: 0.5 }] }).reward, [
     { name: 'v0', weight: 1 },
@@ -146,11 +146,11 @@ test('runs take short forms', () => {
 test('runs say what is wrong inside groups', () => {
   const cases: [object, string][] = [
     [{ dataset: 'd' }, 'model: expected a text, got nothing'],
-    [{ model: 'm' }, 'dataset: expected a path, or { path, format, split, part, limit }, got nothing'],
+    [{ model: 'm' }, 'dataset: expected a path, or { path, format, seed, part, limit }, got nothing'],
     [{ model: 'm', dataset: { path: 'd', prt: '1/2' } }, 'unknown key "prt" in dataset; did you mean "part"?'],
     [
       { model: 'm', dataset: { path: 'd', part: '3/2' } },
-      'dataset.part: expected a text like "1/2" (the first of two parts), got "3/2"',
+      'dataset.part: expected a text like "1/2" (the first of two parts), or [from, to] with 0 <= from < to <= 1, got "3/2"',
     ],
     [{ model: 'm', dataset: 'd', reward: [{ nam: 'v0' }] }, 'unknown key "nam" in reward[0]; did you mean "name"?'],
     [{ model: 'm', dataset: 'd', device: 'gpu' }, 'device: expected one of "auto", "cpu"'],

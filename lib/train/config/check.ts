@@ -36,11 +36,12 @@ export function parseWith<T extends Node>(schema: T, input: unknown, where = 'co
 function explain(schema: Node, input: unknown, issue: Issue): string[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(schema, issue.path, key))
   if (issue.code === 'invalid_union') return explainUnion(schema, input, issue)
-  const got = show(valueAt(input, issue.path))
-  const custom = issue.code === 'custom' && !issue.params?.expected
-  const name = issue.path.length ? `${pathName(issue.path)}: ` : ''
-  if (custom) return [`${name}${issue.message}`]
-  return [`${name}expected ${expectedText(nodeAt(schema, issue.path))}, got ${got}`]
+  const named = (path: readonly PropertyKey[]) => (path.length ? `${pathName(path)}: ` : '')
+  if (issue.code === 'custom' && !issue.params?.expected) return [`${named(issue.path)}${issue.message}`]
+  // The innermost thing that the schema has a description of.
+  const path = [...issue.path]
+  while (path.length > 0 && !nodeAt(schema, path)) path.pop()
+  return [`${named(path)}expected ${expectedText(nodeAt(schema, path))}, got ${show(valueAt(input, path))}`]
 }
 
 /** A union is explained by the branch that came furthest, or by its own `expected`. */

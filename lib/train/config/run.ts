@@ -9,38 +9,38 @@ const text = (description: string) => z.string().min(1).meta({ description, expe
 
 const partPattern = /^([1-9]\d*)\/([1-9]\d*)$/
 
+/** `"2/3"` is the second of three equal parts: [1/3, 2/3]. Anything else is left for the schema to judge. */
+function partOf(value: unknown): unknown {
+  const [, index, of] = (typeof value === 'string' && partPattern.exec(value)) || []
+  return index && of ? [(Number(index) - 1) / Number(of), Number(index) / Number(of)] : value
+}
+
 export const datasetShape = {
-  path: text('A .jsonl or .json file, or "synthetic" for generated tasks.'),
-  format: z.enum(['auto', 'xlam', 'toolace', 'callgrad']).default('auto').meta({
-    description: 'How records are written; auto looks at the first one.',
+  path: text('A .jsonl or .json file.'),
+  format: z.enum(['auto', 'xlam', 'messages', 'toolace']).default('auto').meta({
+    description: 'How records are written; auto looks at the keys of the first one.',
   }),
-  split: z.enum(['all', 'train', 'dev']).default('all').meta({
-    description:
-      'A part that is chosen by a hash of each id, so that it never depends on the order: 9 of 10 train, 1 dev.',
+  seed: z.int().nullable().default(null).meta({
+    description: 'Shuffles the records before a part of them is taken; null keeps the order of the file.',
   }),
   part: z
-    .string()
-    .regex(partPattern)
-    .refine(
-      (part) => {
-        const [, index, of] = partPattern.exec(part) ?? []
-        return Number(index) <= Number(of)
-      },
-      { params: { expected: true } },
+    .preprocess(
+      partOf,
+      z.tuple([z.number().min(0), z.number().max(1)]).refine(([from, to]) => from < to, { params: { expected: true } }),
     )
     .nullable()
     .default(null)
     .meta({
-      description: 'One of several equal, disjoint parts: "1/2" and "2/2" are two halves that share no record.',
-      expected: 'a text like "1/2" (the first of two parts)',
+      description: 'A part of the records: "1/2" and "2/2" are two halves that share none.',
+      expected: 'a text like "1/2" (the first of two parts), or [from, to] with 0 <= from < to <= 1',
     }),
-  limit: z.int().min(1).nullable().default(null).meta({ description: 'Takes the first records only.' }),
+  limit: z.int().min(1).nullable().default(null).meta({ description: 'Takes so many of them at most.' }),
 }
 
 /** Which records of which file. */
 export const datasetSchema = z
   .preprocess((value) => (typeof value === 'string' ? { path: value } : value), z.strictObject(datasetShape))
-  .meta({ expected: 'a path, or { path, format, split, part, limit }', description: 'The records.' })
+  .meta({ expected: 'a path, or { path, format, seed, part, limit }', description: 'The records.' })
 
 /** A reward: one of Tool-N1's, or a function exported by a module of the user's. */
 export const rewardSchema = z
@@ -79,7 +79,7 @@ const modelShape = {
 }
 
 const promptShape = {
-  promptFormat: z.enum(['tool-n1', 'chat']).default('tool-n1').meta({
+  promptFormat: z.enum(['tool-n1', 'native']).default('tool-n1').meta({
     description: "How tools are put before the model: in Tool-N1's system prompt, or by the model's chat template.",
   }),
 }
