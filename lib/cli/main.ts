@@ -2,11 +2,28 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { benchCommand } from './bench.js'
+import { dataCommand } from './data.js'
 import { doctorCommand } from './doctor.js'
+import { evalCommand } from './eval.js'
 import { errorText, exitCodeOf } from './exit.js'
+import { generateCommand } from './generate.js'
+import { quickstartCommand } from './quickstart.js'
 import { reportCommand } from './report.js'
+import { sftCommand } from './sft.js'
+import { trainCommand } from './train.js'
 
-const commands = [reportCommand, doctorCommand]
+const commands = [
+  quickstartCommand,
+  trainCommand,
+  sftCommand,
+  evalCommand,
+  generateCommand,
+  dataCommand,
+  benchCommand,
+  reportCommand,
+  doctorCommand,
+]
 
 function version(): string {
   const file = new URL('../../../package.json', import.meta.url)

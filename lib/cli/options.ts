@@ -5,11 +5,11 @@ import type { Command } from 'commander'
 import { applySettings, readConfigFile } from './config-file.js'
 
 export interface ConfigOptions {
-  set: string[]
+  set?: string[]
   json?: boolean
 }
 
-const collect = (value: string, before: string[]) => [...before, value]
+const collect = (value: string, before: string[] = []) => [...before, value]
 
 /** `--set key=value`, any number of times, and `--json`. */
 export function withSettings(command: Command): Command {
@@ -18,7 +18,6 @@ export function withSettings(command: Command): Command {
       '--set <key=value>',
       'change a setting; may be given many times (docs/configuration.md lists them)',
       collect,
-      [],
     )
     .option('--json', 'print results as JSON, everything else on standard error')
 }
@@ -30,7 +29,7 @@ export function withSettings(command: Command): Command {
 export function settingsOf(
   file: string | undefined,
   flags: Record<string, unknown>,
-  set: readonly string[],
+  set: readonly string[] = [],
 ): Record<string, unknown> {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
   return applySettings({ ...(file ? readConfigFile(file) : {}), ...given }, set)

@@ -34,7 +34,7 @@ export const grpoColumns: readonly Column[] = [
 
 export const sftColumns: readonly Column[] = [
   metric('loss', 'loss', 8, fixed(4)),
-  metric('accuracy', 'mean_token_accuracy', 9, share),
+  metric('entropy', 'entropy', 8, fixed(3)),
   metric('grad', 'grad_norm', 7),
   metric('rate', 'learning_rate', 9),
   metric('tokens', 'num_tokens', 10),

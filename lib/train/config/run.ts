@@ -109,6 +109,8 @@ export const sftRunShape = {
   thoughts: z.enum(['template', 'none']).default('template').meta({
     description: 'For records without a reply: writes a short thought from the record before its calls, or none.',
   }),
+  maxCompletionLength: count(1, 512, 'Tokens an answer may have in an evaluation.'),
+  kvMemory: memory('1GB', 'Memory for keys and values in an evaluation.'),
   ...sftShape,
 }
 

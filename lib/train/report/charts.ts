@@ -103,13 +103,6 @@ const specs: readonly Spec[] = [
     lines: [['entropy', 'entropy']],
   },
   { id: 'loss', title: 'Loss', note: 'The value that was minimised in each step.', lines: [['loss', 'loss']] },
-  {
-    id: 'accuracy',
-    title: 'Token accuracy',
-    note: 'Share of taught tokens that were the likeliest one.',
-    range: rate,
-    lines: [['mean_token_accuracy', 'accuracy']],
-  },
   { id: 'grad', title: 'Gradient norm', note: 'Before clipping.', lines: [['grad_norm', 'norm']] },
   {
     id: 'clip',
@@ -137,11 +130,11 @@ const specs: readonly Spec[] = [
   {
     id: 'speed',
     title: 'Throughput',
-    note: 'Tokens per second of rollouts and of training.',
+    note: 'Tokens per second: reading prompts, drawing answers.',
     unit: 'tokens/s',
     lines: [
-      ['throughput/rollout_tok_s', 'rollout'],
-      ['throughput/train_tok_s', 'training'],
+      ['throughput/decode_tok_s', 'drawing'],
+      ['throughput/prefill_tok_s', 'reading'],
     ],
   },
   {

@@ -1,0 +1,151 @@
+// `callgrad bench`: how fast a step, a rollout, a training pass or a single op is on this machine.
+
+import type { Command } from 'commander'
+import { fail } from '../errors.js'
+import { parseBytes } from '../train/config/fields.js'
+import { parseNumber } from './generate.js'
+import { number } from './ui/format.js'
+import { pairs, table } from './ui/table.js'
+
+type Result = object
+
+/** A benchmark with the flags that all have: which model, where, in which precision. */
+function benchmark(bench: Command, name: string, description: string): Command {
+  return bench
+    .command(name)
+    .description(description)
+    .option('-m, --model <model>', 'a model, or shape:NAME for random weights', 'shape:smollm2-135m')
+    .option('--device <device>', 'auto, cpu, cuda:0, simt', 'auto')
+    .option('--dtype <dtype>', 'auto, fp32, bf16', 'auto')
+    .option('--json', 'print one line of JSON')
+}
+
+interface Common {
+  model: string
+  device: string
+  dtype: string
+  json?: boolean
+}
+
+const modelOf = ({ model, device, dtype }: Common) => ({ model, device, dtype: dtypeOf(dtype) })
+
+function dtypeOf(dtype: string): 'auto' | 'f32' | 'bf16' {
+  if (dtype === 'fp32' || dtype === 'f32') return 'f32'
+  if (dtype === 'bf16' || dtype === 'auto') return dtype
+  return fail('TypeError', 'ERR_CONFIG', `[bench] --dtype: expected auto, fp32 or bf16, got "${dtype}"`)
+}
+
+function memoryOf(text: string): number {
+  return (
+    parseBytes(text) ??
+    fail('TypeError', 'ERR_CONFIG', `[bench] --kv-memory: expected bytes or a text like "2GB", got "${text}"`)
+  )
+}
+
+/** Refuses counts that no benchmark can run with. */
+function counts<T extends Record<string, number>>(values: T): T {
+  for (const [name, value] of Object.entries(values))
+    if (!Number.isInteger(value) || value < 1)
+      fail('RangeError', 'ERR_CONFIG', `[bench] ${name}: expected an integer of at least 1, got ${value}`)
+  return values
+}
+
+function print(result: Result, json: boolean | undefined): void {
+  if (json) {
+    console.log(JSON.stringify(result))
+    return
+  }
+  const entries = Object.entries(result)
+  const text = (value: unknown) => (typeof value === 'number' ? number(value) : String(value))
+  const plain = entries.filter(([, value]) => typeof value !== 'object' || value === null)
+  console.log(pairs(plain.map(([key, value]) => [key, text(value)])))
+  for (const [key, value] of entries) {
+    if (Array.isArray(value) && value.length > 0) {
+      const rows = value as Record<string, unknown>[]
+      const header = Object.keys(rows[0]!)
+      console.log(
+        `\n${table(
+          header,
+          rows.map((row) => header.map((column) => text(row[column]))),
+        )}`,
+      )
+    } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      const parts = Object.entries(value as Record<string, number>)
+      const sum = parts.reduce((all, [, part]) => all + part, 0)
+      const share = (part: number) => `${((100 * part) / sum).toFixed(1)} %`
+      console.log(
+        `\n${table(
+          [key, 's', 'share'],
+          parts.map(([name, part]) => [name, part.toFixed(3), share(part)]),
+        )}`,
+      )
+    }
+  }
+}
+
+export function benchCommand(program: Command): void {
+  const bench = program
+    .command('bench')
+    .description('measure this machine: a GRPO step, decoding, training')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ callgrad bench step --model shape:smollm2-135m --prompts 4 --group 8 --prompt-len 600 --new-tokens 96 --json
+  $ callgrad bench decode --model M --sequences 64 --prompt 256 --new 64 --shared-prompt
+  $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512`,
+    )
+
+  benchmark(bench, 'step', 'whole GRPO steps on random prompts: rollouts, loss, update')
+    .option('--prompts <n>', 'prompts of a step', parseNumber, 4)
+    .option('--group <n>', 'completions of a prompt', parseNumber, 8)
+    .option('--prompt-len <n>', 'tokens of a prompt', parseNumber, 600)
+    .option('--new-tokens <n>', 'tokens of a completion, exactly', parseNumber, 96)
+    .option('--steps <n>', 'steps measured, after one that is not', parseNumber, 3)
+    .option('--tokens-per-microbatch <n>', 'rows that run forward and backward at once', parseNumber, 2048)
+    .action(
+      async (
+        o: Common & {
+          prompts: number
+          group: number
+          promptLen: number
+          newTokens: number
+          steps: number
+          tokensPerMicrobatch: number
+        },
+      ) => {
+        const { prompts, group, promptLen, newTokens, steps, tokensPerMicrobatch } = o
+        const sizes = counts({ prompts, group, promptLen, newTokens, steps, tokensPerMicrobatch })
+        const { benchStep } = await import('./bench/step.js')
+        print(await benchStep({ ...modelOf(o), ...sizes }), o.json)
+      },
+    )
+
+  benchmark(bench, 'decode', 'rollouts of a given length; against the memory bandwidth of this run')
+    .option('--sequences <n>', 'sequences that decode together', parseNumber, 64)
+    .option('--prompt <n>', 'tokens of a prompt', parseNumber, 256)
+    .option('--new <n>', 'tokens of a completion, exactly', parseNumber, 64)
+    .option('--shared-prompt', 'one prompt for all sequences, as in a GRPO group', false)
+    .option('--kv-memory <bytes>', 'memory for keys and values', '4GB')
+    .action(
+      async (
+        o: Common & { sequences: number; prompt: number; new: number; sharedPrompt: boolean; kvMemory: string },
+      ) => {
+        const { sequences, prompt, sharedPrompt } = o
+        const sizes = counts({ sequences, prompt, new: o.new })
+        const { benchDecode } = await import('./bench/decode.js')
+        print(await benchDecode({ ...modelOf(o), ...sizes, sharedPrompt, kvMemory: memoryOf(o.kvMemory) }), o.json)
+      },
+    )
+
+  benchmark(bench, 'train', 'forward, backward and AdamW on random tokens')
+    .option('--sequences <n>', 'sequences of a step', parseNumber, 8)
+    .option('--len <n>', 'tokens of a sequence', parseNumber, 512)
+    .option('--steps <n>', 'steps measured, after one that is not', parseNumber, 3)
+    .option('--tokens-per-microbatch <n>', 'rows that run forward and backward at once', parseNumber, 2048)
+    .action(async (o: Common & { sequences: number; len: number; steps: number; tokensPerMicrobatch: number }) => {
+      const { sequences, len, steps, tokensPerMicrobatch } = o
+      const { benchTrain } = await import('./bench/train.js')
+      print(await benchTrain({ ...modelOf(o), ...counts({ sequences, len, steps, tokensPerMicrobatch }) }), o.json)
+    })
+}

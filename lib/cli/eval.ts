@@ -1,0 +1,114 @@
+// `callgrad eval`: how well a model calls tools, with intervals.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Command } from 'commander'
+import { fail } from '../errors.js'
+import type { EvalReport } from '../eval/exact-match.js'
+import type { Estimate } from '../eval/intervals.js'
+import { parseEvalRun } from '../train/config.js'
+import { parseNumber } from './generate.js'
+import { type ConfigOptions, settingsOf, withSettings } from './options.js'
+import { percent } from './ui/format.js'
+import { dim } from './ui/style.js'
+import { table } from './ui/table.js'
+
+interface Options extends ConfigOptions {
+  model?: string
+  data?: string
+  promptFormat?: string
+  maxTokens?: number
+  limit?: number
+  output?: string
+}
+
+export function evalCommand(program: Command): void {
+  const command = program
+    .command('eval')
+    .description('ask a model the questions of a data set: exact match, format, names, length, with 95 % intervals')
+    .requiredOption('-m, --model <model>', 'a Hugging Face folder (a checkpoint is one), a .gguf file or a hub id')
+    .requiredOption('-d, --data <file>', 'questions with their right calls')
+    .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
+    .option('--max-tokens <n>', 'tokens an answer may have', parseNumber)
+    .option('--limit <n>', 'asks so many questions at most', parseNumber)
+    .option('-o, --output <file>', 'where the answers go, one JSON line each')
+  withSettings(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ callgrad eval --model SmolLM2-135M-Instruct.Q4_1.gguf --data dev.jsonl
+  $ callgrad eval --model runs/grpo/checkpoints/step-000100 --data dev.jsonl --output answers.jsonl --json
+
+Answers are greedy unless --set temperature=… says otherwise. Rates have Wilson's intervals, the length Student's.`,
+    )
+    .action(evaluateModel)
+}
+
+async function evaluateModel(options: Options): Promise<void> {
+  const flags = { model: options.model, promptFormat: options.promptFormat, maxCompletionLength: options.maxTokens }
+  const dataset = options.data && { path: options.data, ...(options.limit !== undefined && { limit: options.limit }) }
+  const run = parseEvalRun(settingsOf(undefined, { ...flags, dataset }, options.set))
+  const { openModel, describeModel } = await import('./inputs.js')
+  const { describeExamples, openExamples } = await import('./examples.js')
+  const { ask } = await import('./held-out.js')
+  const { Progress } = await import('./ui/progress.js')
+  const { examples, report: data } = await openExamples(run.dataset, run)
+  const model = await openModel(run)
+  const progress = new Progress(true)
+  try {
+    if (!options.json) console.log(dim(`${describeModel(model)}; ${describeExamples({ examples, report: data })}`))
+    const start = performance.now()
+    progress.start('answers', examples.length)
+    const report = await ask(model, examples, {
+      ...run,
+      onProgress: ({ done, tokensPerSecond }) => progress.update(done, `${tokensPerSecond.toFixed(0)} tokens/s`),
+    })
+    progress.stop()
+    const seconds = (performance.now() - start) / 1000
+    if (options.output) writeAnswers(options.output, report)
+    if (options.json) console.log(JSON.stringify({ ...summary(report), seconds }))
+    else print(report, seconds, options.output)
+  } finally {
+    progress.stop()
+    model.dispose()
+  }
+}
+
+function summary({ replies: _, skipped, ...rates }: EvalReport) {
+  return { ...rates, skipped: skipped.length }
+}
+
+function print(report: EvalReport, seconds: number, output: string | undefined): void {
+  const share = (name: string, { value, low, high }: Estimate) => [
+    name,
+    percent(value),
+    `${percent(low)} to ${percent(high)}`,
+  ]
+  const { value, low, high } = report.meanLength
+  const rows = [
+    share('exact match', report.exactMatch),
+    share('right format', report.formatRate),
+    share('right names', report.nameRate),
+    share('no valid call', report.invalidToolCallRate),
+    share('cut at the limit', report.clippedRate),
+    ['tokens', value.toFixed(1), `${low.toFixed(1)} to ${high.toFixed(1)}`],
+  ]
+  console.log(`\n${table([`${report.samples} answers`, 'value', '95 % interval'], rows)}`)
+  const notes = [
+    `${seconds.toFixed(1)} s`,
+    report.skipped.length > 0 &&
+      `${report.skipped.length} skipped (no truth, or a prompt too long): ${report.skipped.slice(0, 3).join(', ')}${report.skipped.length > 3 ? ' …' : ''}`,
+    output && `answers in ${output}`,
+  ]
+  console.log(dim(`\n  ${notes.filter(Boolean).join('; ')}`))
+}
+
+function writeAnswers(file: string, { replies }: EvalReport): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, replies.map((reply) => `${JSON.stringify(reply)}\n`).join(''))
+  } catch (error) {
+    fail('Error', 'ERR_IO', `[eval] cannot write ${file}: ${(error as Error).message}`, error)
+  }
+}
