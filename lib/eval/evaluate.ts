@@ -20,12 +20,13 @@ export interface GenerateOptions {
   topK: number
   topP: number
   minP: number
-  stop: number[]
   seed: number
+  stop?: number[]
 }
 
 export interface GeneratedReply {
   prompt: number
+  /** The stop token included where one ended the reply. */
   tokens: number[]
   finishReason: 'stop' | 'length'
 }
@@ -43,8 +44,8 @@ export interface EvalSettings {
   /** Samples of a prompt. Default 1. */
   n?: number
   seed?: number
-  /** Tokens that end a reply; they are no part of its text. */
-  stop: readonly number[]
+  /** Tokens that end a reply. Default: the model's end tokens. */
+  stop?: readonly number[]
   /** Prompts longer than this are not asked and listed as skipped. Default: no limit. */
   maxPromptTokens?: number
   /** Examples generated for together. Default: all at once (the rollout engine bounds its own memory). */
@@ -59,7 +60,7 @@ export interface EvalSettings {
 export async function evaluate(
   model: Answerer,
   dataset: { examples: readonly Example[] } | readonly Example[],
-  settings: EvalSettings,
+  settings: EvalSettings = {},
 ): Promise<EvalReport> {
   const all = 'examples' in dataset ? dataset.examples : dataset
   const { maxPromptTokens = Number.POSITIVE_INFINITY, batch = Number.POSITIVE_INFINITY } = settings
@@ -88,7 +89,7 @@ export async function evaluate(
     for (const { prompt, tokens, finishReason } of generated) {
       const example = part[prompt]?.example
       if (example === undefined) continue
-      replies.push({ example, completion: text(model, tokens, settings.stop), tokens: tokens.length, finishReason })
+      replies.push({ example, completion: text(model, tokens, finishReason), tokens: tokens.length, finishReason })
     }
     settings.onProgress?.(Math.min(from + batch, asked.length), asked.length)
   }
@@ -97,10 +98,10 @@ export async function evaluate(
 
 function sampling(settings: EvalSettings): Omit<GenerateOptions, 'prompts'> {
   const { n = 1, maxTokens = 512, temperature = 0, topK = 0, topP = 1, minP = 0, seed = 0, stop } = settings
-  return { n, maxTokens, temperature, topK, topP, minP, seed, stop: [...stop] }
+  return { n, maxTokens, temperature, topK, topP, minP, seed, ...(stop ? { stop: [...stop] } : {}) }
 }
 
-function text(model: Answerer, tokens: number[], stop: readonly number[]): string {
-  const last = tokens.at(-1)
-  return model.tokenizer.decode(last !== undefined && stop.includes(last) ? tokens.slice(0, -1) : tokens)
+/** The text of a reply, without the token that ended it. */
+function text(model: Answerer, tokens: number[], finishReason: GeneratedReply['finishReason']): string {
+  return model.tokenizer.decode(finishReason === 'stop' ? tokens.slice(0, -1) : tokens)
 }

@@ -53,7 +53,7 @@ const model = new Scripted({
 const examples = ['a', 'b', 'c', 'd'].map((id) => example(id))
 
 test('asks every example, greedy, and scores what comes', async () => {
-  const report = await evaluate(model, examples, { stop: [stop] })
+  const report = await evaluate(model, examples, {})
   assert.is(report.samples, 4)
   assert.is(report.exactMatch.value, 0.25)
   assert.is(report.formatRate.value, 0.75)
@@ -75,8 +75,8 @@ test('asks every example, greedy, and scores what comes', async () => {
 test('batches change nothing, progress is told', async () => {
   const progress: [number, number][] = []
   const onProgress = (done: number, of: number) => progress.push([done, of])
-  const whole = await evaluate(model, { examples }, { stop: [stop] })
-  const parts = await evaluate(model, { examples }, { stop: [stop], batch: 3, onProgress })
+  const whole = await evaluate(model, { examples }, {})
+  const parts = await evaluate(model, { examples }, { batch: 3, onProgress })
   assert.equal(parts, whole)
   assert.equal(progress, [
     [3, 4],
@@ -86,20 +86,20 @@ test('batches change nothing, progress is told', async () => {
 
 test('examples without a truth and prompts over the limit are listed', async () => {
   const list = [...examples, example('long question'), example('none', { truth: undefined as unknown as string })]
-  const report = await evaluate(model, list, { stop: [stop], maxPromptTokens: 5 })
+  const report = await evaluate(model, list, { maxPromptTokens: 5 })
   assert.equal(report.skipped, ['long question', 'none'])
   assert.is(report.samples, 4)
 })
 
 test('a reply cut at the limit keeps its last token and counts as clipped', async () => {
-  const report = await evaluate(model, [example('a')], { stop: [stop], maxTokens: 5 })
+  const report = await evaluate(model, [example('a')], { maxTokens: 5 })
   assert.is(report.replies[0]?.completion, right.slice(0, 5))
   assert.is(report.clippedRate.value, 1)
 })
 
 test('nothing to ask, and settings that make no sense, are errors', async () => {
   const failure = (list: Example[], settings: object) =>
-    evaluate(model, list, { stop: [stop], ...settings }).catch((error: Error & { code?: string }) => error.code)
+    evaluate(model, list, settings).catch((error: Error & { code?: string }) => error.code)
   assert.is(await failure([], {}), 'ERR_DATA')
   assert.is(await failure(examples, { maxPromptTokens: 0 }), 'ERR_DATA')
   assert.is(await failure(examples, { batch: 0 }), 'ERR_CONFIG')
