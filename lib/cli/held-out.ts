@@ -31,7 +31,7 @@ export function ask(model: Model, examples: readonly Example[], asking: Asking):
     generate: ({ prompts, ...settings }) =>
       model.engine.generate({
         prompts,
-        settings: { ...settings, step: 0 },
+        settings: { ...settings, stop: settings.stop ?? model.config.eosTokenIds, step: 0 },
         kvMemory,
         ...(onProgress && { onProgress }),
       }),
