@@ -183,23 +183,20 @@ async function verify(task: Download, partial: string): Promise<void> {
   )
 }
 
-/** Locks that this process holds: an old file with our process id in it is another's that had the same id. */
-const held = new Set<string>()
+/** Locks that this process holds or tries for: one taker at a time here, the file keeps other processes out. */
+const taken = new Set<string>()
 const heartbeatMilliseconds = 5000
 
 /** One writer at a time: a lock is alive while its owner touches it, and is taken over when it does not any more. */
 async function lock(path: string): Promise<() => Promise<void>> {
   for (;;) {
-    try {
-      await writeFile(path, String(process.pid), { flag: 'wx' })
-      break
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if (!taken.has(path)) {
+      taken.add(path)
+      if (await tryLock(path)) break
+      taken.delete(path)
     }
-    if (await isStale(path)) await rm(path, { force: true })
-    else await new Promise((done) => setTimeout(done, 100))
+    await new Promise((done) => setTimeout(done, 100))
   }
-  held.add(path)
   const beat = setInterval(() => {
     const now = new Date()
     utimes(path, now, now).catch(() => {})
@@ -207,8 +204,21 @@ async function lock(path: string): Promise<() => Promise<void>> {
   beat.unref()
   return async () => {
     clearInterval(beat)
-    held.delete(path)
     await rm(path, { force: true })
+    taken.delete(path)
+  }
+}
+
+/** Creates the lock file; one that nobody keeps alive is removed first. The caller is the only one of this process. */
+async function tryLock(path: string): Promise<boolean> {
+  try {
+    if (await isStale(path)) await rm(path, { force: true })
+    await writeFile(path, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    taken.delete(path)
+    throw error
   }
 }
 
@@ -221,6 +231,6 @@ async function isStale(path: string): Promise<boolean> {
     ),
   ])
   if (Date.now() - touched > 6 * heartbeatMilliseconds) return true
-  if (Number(owner) === process.pid) return !held.has(path)
-  return owner !== '' && !isAlive(Number(owner))
+  // A file with our own id is a former process's that had the same one: here, nobody else is in the lock.
+  return owner !== '' && (Number(owner) === process.pid || !isAlive(Number(owner)))
 }
