@@ -12,11 +12,12 @@ import { type RewardOption, weightedRewards } from './grpo/rewards.js'
 import { engineSource, hookSource, type RolloutHook } from './grpo/rollouts.js'
 import { type GRPOParts, type GRPOProgress, GRPORun } from './grpo/run.js'
 import { type Evaluate, type OnStep, runLoop, type TrainSummary } from './loop.js'
+import { MemoryWatch } from './memory.js'
 import { AdamW } from './optimizer.js'
 import { DataOrder } from './order.js'
 import { freezeReference } from './reference.js'
 import { RunFolder } from './run-folder.js'
-import { dataFingerprint, describePlan, loadWeights, totalStepsOf } from './session.js'
+import { dataFingerprint, loadWeights, totalStepsOf } from './session.js'
 import { Stopwatch } from './timing.js'
 import { MetricWindow } from './window.js'
 
@@ -84,6 +85,7 @@ export class GRPOTrainer {
       const { evaluate, onStep } = this.options
       return await runLoop(run, { ...parts, evaluate, onStep, stopRequested: () => this.stopRequested })
     } finally {
+      this.options.print?.(parts.memory.summary())
       parts.folder.close()
       parts.optimizer.dispose()
       parts.reference?.params.dispose()
@@ -96,7 +98,8 @@ export class GRPOTrainer {
     const { model, dataset, reward, rollout, onProgress } = this.options
     const data = dataFingerprint(dataset)
     if (from) checkResumable(from.state, { kind: 'grpo', config, data })
-    this.options.print?.(this.plan())
+    const memory = this.watchMemory()
+    this.options.print?.(memory.describe())
     if (config.lossType === 'cispo' && config.epsilonHigh < 1) {
       const note = `Note: for cispo epsilonHigh bounds the ratio itself; ${config.epsilonHigh} holds it below 1 (5 is usual).`
       this.options.print?.(note)
@@ -129,6 +132,7 @@ export class GRPOTrainer {
       folder: await RunFolder.open(config.outputDir, { from, keep: config.saveTotalLimit }),
       window: new MetricWindow(from?.state.window),
       stopwatch: new Stopwatch(),
+      memory,
     }
   }
 
@@ -140,7 +144,7 @@ export class GRPOTrainer {
     return fail('RangeError', 'ERR_CONFIG', `${expected}, got ${this.config.maxCompletionLength}`)
   }
 
-  private plan(): string {
+  private watchMemory(): MemoryWatch {
     const { params, config } = this.options.model
     const plan = memoryPlan({
       config,
@@ -151,7 +155,7 @@ export class GRPOTrainer {
       reference: this.config.beta > 0,
       checkpointActivations: this.config.gradientCheckpointing,
     })
-    return describePlan(plan)
+    return new MemoryWatch(plan, params.device)
   }
 }
 

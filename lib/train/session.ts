@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { saveHuggingFace } from '../formats/huggingface.js'
 import { SafetensorsSet } from '../formats/safetensors.js'
 import type { Model } from '../model.js'
-import type { MemoryPlan } from '../nn/memory-plan.js'
 import type { ParamStore } from '../nn/params.js'
 import type { DataFingerprint } from './checkpoint/state.js'
 import type { Checkpoint } from './checkpoint.js'
@@ -46,22 +45,4 @@ export function totalStepsOf(
   { size, perStep, updates }: { size: number; perStep: number; updates: number },
 ): number {
   return maxSteps > 0 ? maxSteps : Math.max(1, Math.ceil((numTrainEpochs * size) / perStep)) * updates
-}
-
-/** Resident and device memory, in bytes. */
-export function memoryMetrics(params: ParamStore): Record<string, number> {
-  return {
-    'memory/rss': process.memoryUsage.rss(),
-    // The kernel counts it in KiB.
-    'memory/peak_rss': process.resourceUsage().maxRSS * 1024,
-    'memory/device': params.device.memory().peak,
-  }
-}
-
-/** The plan as a line for people. */
-export function describePlan(plan: MemoryPlan): string {
-  const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`)
-  const { total, ...parts } = plan
-  const named = Object.entries(parts).map(([name, bytes]) => `${name} ${size(bytes)}`)
-  return `Memory plan: ${size(total)} at most (${named.join(', ')})`
 }

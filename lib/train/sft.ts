@@ -6,10 +6,11 @@ import { checkResumable } from './checkpoint/state.js'
 import type { Checkpoint } from './checkpoint.js'
 import { parseSFTConfig, type SFTConfig, type SFTOptions } from './config.js'
 import { type Evaluate, type OnStep, runLoop, type TrainSummary } from './loop.js'
+import { MemoryWatch } from './memory.js'
 import { AdamW } from './optimizer.js'
 import { DataOrder } from './order.js'
 import { RunFolder } from './run-folder.js'
-import { dataFingerprint, describePlan, loadWeights, totalStepsOf } from './session.js'
+import { dataFingerprint, loadWeights, totalStepsOf } from './session.js'
 import { type LessonEncoder, replyEncoder } from './sft/encode.js'
 import { type SFTParts, type SFTProgress, SFTRun } from './sft/run.js'
 import { Stopwatch } from './timing.js'
@@ -67,6 +68,7 @@ export class SFTTrainer {
       const { evaluate, onStep } = this.options
       return await runLoop(run, { ...parts, evaluate, onStep, stopRequested: () => this.stopRequested })
     } finally {
+      this.options.print?.(parts.memory.summary())
       parts.folder.close()
       parts.optimizer.dispose()
     }
@@ -77,7 +79,8 @@ export class SFTTrainer {
     const { model, dataset } = this.options
     const data = dataFingerprint(dataset)
     if (from) checkResumable(from.state, { kind: 'sft', config, data })
-    this.options.print?.(this.plan())
+    const memory = this.watchMemory()
+    this.options.print?.(memory.describe())
     const optimizer = new AdamW(model.params, config)
     if (from) {
       await loadWeights(model.params, from)
@@ -97,6 +100,7 @@ export class SFTTrainer {
       folder: await RunFolder.open(config.outputDir, { from, keep: config.saveTotalLimit }),
       window: new MetricWindow(from?.state.window),
       stopwatch: new Stopwatch(),
+      memory,
     }
   }
 
@@ -108,7 +112,7 @@ export class SFTTrainer {
     return fail('Error', 'ERR_CONFIG', '[train] expected a model that names the token which ends a reply, got none')
   }
 
-  private plan(): string {
+  private watchMemory(): MemoryWatch {
     const { params, config } = this.options.model
     const plan = memoryPlan({
       config,
@@ -119,7 +123,7 @@ export class SFTTrainer {
       reference: false,
       checkpointActivations: this.config.gradientCheckpointing,
     })
-    return describePlan(plan)
+    return new MemoryWatch(plan, params.device)
   }
 }
 

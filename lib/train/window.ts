@@ -7,6 +7,7 @@ const latest = new Set([
   'memory/rss',
   'memory/peak_rss',
   'memory/device',
+  'memory/planned',
 ])
 
 export interface WindowState {

@@ -10,13 +10,14 @@ import { type Generation, lengthMetrics, miniBatch, type SampleGroup, tokensSeen
 import type { Stepper } from '../loop.js'
 import { lossMetrics } from '../losses/metrics.js'
 import { mismatchMetrics } from '../losses/mismatch.js'
+import type { MemoryWatch } from '../memory.js'
 import type { AdamW } from '../optimizer.js'
 import type { DataOrder } from '../order.js'
 import { accumulateGradients, scoreSamples } from '../policy-gradient.js'
 import type { Reference } from '../reference.js'
 import type { RunFolder } from '../run-folder.js'
 import { learningRateAt } from '../schedule.js'
-import { memoryMetrics, saveMasters } from '../session.js'
+import { saveMasters } from '../session.js'
 import type { Stopwatch } from '../timing.js'
 import type { MetricWindow } from '../window.js'
 import { type DrawnPrompt, encodePrompt, type PromptCodec } from './prompts.js'
@@ -40,6 +41,7 @@ export interface GRPOParts {
   folder: RunFolder
   window: MetricWindow
   stopwatch: Stopwatch
+  memory: MemoryWatch
 }
 
 /** Where a run stands: what a checkpoint keeps beside weights and moments. */
@@ -78,7 +80,7 @@ export class GRPORun implements Stepper {
   }
 
   async update(): Promise<{ metrics: Record<string, number>; notes: string[] }> {
-    const { config, model, optimizer, stopwatch, totalSteps } = this.parts
+    const { config, model, optimizer, stopwatch, totalSteps, memory } = this.parts
     const fresh = this.progress.buffer ? null : await this.generate()
     const generation = this.progress.buffer ?? fresh!.generation
     const done = this.progress.update
@@ -102,9 +104,9 @@ export class GRPORun implements Stepper {
       ...fresh?.metrics,
       ...lossMetrics(gradients.sums, config),
       ...mismatchMetrics(gradients.mismatch),
-      ...memoryMetrics(model.params),
+      ...memory.metrics(),
     }
-    return { metrics, notes: [...(fresh?.notes ?? []), ...noSignalNotes(groups, config)] }
+    return { metrics, notes: [...(fresh?.notes ?? []), ...noSignalNotes(groups, config), ...memory.notes()] }
   }
 
   async contents(): Promise<CheckpointContents> {

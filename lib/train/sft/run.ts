@@ -9,11 +9,12 @@ import type { SFTConfig } from '../config.js'
 import { drawExamples, skippedNotes } from '../draw.js'
 import type { Stepper } from '../loop.js'
 import { sftLoss } from '../losses/sft.js'
+import type { MemoryWatch } from '../memory.js'
 import type { AdamW } from '../optimizer.js'
 import type { DataOrder } from '../order.js'
 import type { RunFolder } from '../run-folder.js'
 import { learningRateAt } from '../schedule.js'
-import { memoryMetrics, saveMasters } from '../session.js'
+import { saveMasters } from '../session.js'
 import type { Stopwatch } from '../timing.js'
 import type { MetricWindow } from '../window.js'
 import type { Lesson, LessonEncoder } from './encode.js'
@@ -32,6 +33,7 @@ export interface SFTParts {
   folder: RunFolder
   window: MetricWindow
   stopwatch: Stopwatch
+  memory: MemoryWatch
 }
 
 /** Where a run stands. */
@@ -59,7 +61,7 @@ export class SFTRun implements Stepper {
   }
 
   async update(): Promise<{ metrics: Record<string, number>; notes: string[] }> {
-    const { config, model, optimizer, order, stopwatch, totalSteps, maxTokens } = this.parts
+    const { config, model, optimizer, order, stopwatch, totalSteps, maxTokens, memory } = this.parts
     const draw = this.draw()
     model.params.zeroGrad()
     const { loss, entropy } = await stopwatch.time('forward_backward', () => this.accumulate(draw.drawn))
@@ -78,9 +80,9 @@ export class SFTRun implements Stepper {
       entropy,
       epoch: draw.position / order.size,
       num_tokens: this.progress.tokensSeen,
-      ...memoryMetrics(model.params),
+      ...memory.metrics(),
     }
-    return { metrics, notes: skippedNotes(draw.skipped, maxTokens) }
+    return { metrics, notes: [...skippedNotes(draw.skipped, maxTokens), ...memory.notes()] }
   }
 
   async contents(): Promise<CheckpointContents> {
