@@ -7,6 +7,7 @@
 #include "cpu/kernels/families.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/simd.h"
+#include "cpu/onednn.h"
 
 namespace callgrad::cpu::CG_ISA {
 namespace {
@@ -25,6 +26,18 @@ Status packWeight(const OpCall& c, KernelContext&) {
   return {};
 }
 
+// All products but logits (f32Output), which are always ours (onednn.h).
+template <typename T>
+void productOrOneDnn(const Product<T, T>& p, KernelContext& context) {
+  constexpr DType dtype = kDTypeOf<T>;
+  if (!p.a.blockRows && p.panelStride == panelSize(dtype, p.depth) && oneDnnTakes(dtype)) {
+    const OneDnnProduct q{dtype, dtype, p.m, p.n, p.depth,   p.a.data,     p.a.row, 1,
+                          p.b,   0,     0,   p.c, p.cStride, p.accumulate, p.bias};
+    if (oneDnnProduct(q, context.scratch)) return;
+  }
+  product(p, context);
+}
+
 template <typename T, typename C>
 void runLinear(const OpCall& c, KernelContext& context) {
   const TensorView &x = c.in[0], &w = c.in[1], &y = c.out[0];
@@ -36,6 +49,9 @@ void runLinear(const OpCall& c, KernelContext& context) {
   p.m = x.shape[0], p.n = n, p.depth = k;
   p.c = y.as<C>(), p.cStride = y.rowStride;
   p.bias = c.in[2].present() ? c.in[2].as<T>() : nullptr;
+  if constexpr (std::is_same_v<T, C>) {
+    if (c.attr[0] == 0) return productOrOneDnn(p, context);
+  }
   product(p, context);
 }
 
@@ -59,7 +75,7 @@ void runBackwardInput(const OpCall& c, KernelContext& context) {
   p.panelStride = panelSize(dy.dtype, n);
   p.m = dy.shape[0], p.n = k, p.depth = n;
   p.c = dx.as<T>(), p.cStride = dx.rowStride;
-  product(p, context);
+  productOrOneDnn(p, context);
 }
 
 Status linearBackwardInput(const OpCall& c, KernelContext& context) {
@@ -151,7 +167,7 @@ void runMatmul(const OpCall& c, KernelContext& context) {
   pack(b.as<T>(), b.rowStride, depth, n, transB, right);
   p.b = right;
   p.panelStride = panelSize(b.dtype, depth);
-  product(p, context);
+  productOrOneDnn(p, context);
 }
 
 Status matmul(const OpCall& c, KernelContext& context) {
