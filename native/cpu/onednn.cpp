@@ -36,7 +36,8 @@ namespace {
 // Every function that is used, by name.
 #define CG_DNNL_FUNCTIONS(X)                                                                  \
   X(version)                                                                                  \
-  X(engine_create) X(stream_create) X(memory_desc_init_by_tag) X(memory_desc_init_by_strides) \
+  X(engine_create)                                                                            \
+  X(stream_create) X(memory_desc_init_by_tag) X(memory_desc_init_by_strides)                  \
       X(memory_desc_get_size) X(matmul_desc_init) X(memory_create) X(memory_set_data_handle)  \
           X(memory_destroy) X(primitive_attr_create) X(primitive_attr_destroy)                \
               X(primitive_attr_set_scratchpad_mode) X(primitive_attr_set_post_ops)            \

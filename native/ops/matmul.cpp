@@ -30,6 +30,13 @@ Status expectRows(const char* name, const TensorView& x) {
                x.shapeText().c_str());
 }
 
+// Inputs without elements may still have sizes whose product no memory holds.
+Status expectFits(int64_t rows, int64_t columns) {
+  if (rows == 0 || columns <= (int64_t(1) << 46) / rows) return {};
+  return error(Code::kShape, "expected an output that fits memory, got [%ld, %ld]", long(rows),
+               long(columns));
+}
+
 Status inferPackWeight(const OpCall& c, OutputSpec* out, const DeviceTraits& device) {
   const TensorView& w = c.in[0];
   CG_RETURN_IF_ERROR(expectRank("w", w, 2));
@@ -50,6 +57,7 @@ Status inferLinear(const OpCall& c, OutputSpec* out, const DeviceTraits& device)
     CG_RETURN_IF_ERROR(expectShape("bias", bias, {w.shape[0]}));
     CG_RETURN_IF_ERROR(expectSameDType("x", x, "bias", bias));
   }
+  CG_RETURN_IF_ERROR(expectFits(x.shape[0], w.shape[0]));
   out[0].set(c.attr[0] != 0 ? DType::kF32 : x.dtype, {x.shape[0], w.shape[0]});
   return {};
 }
@@ -59,6 +67,7 @@ Status inferLinearBackwardInput(const OpCall& c, OutputSpec* out, const DeviceTr
   CG_RETURN_IF_ERROR(expectRows("dy", dy));
   CG_RETURN_IF_ERROR(expectWeight("w", w, dy.rowSize(), -1, true, device));
   CG_RETURN_IF_ERROR(expectSameDType("dy", dy, "w", w));
+  CG_RETURN_IF_ERROR(expectFits(dy.shape[0], w.shape[1]));
   out[0].set(dy.dtype, {dy.shape[0], w.shape[1]});
   return {};
 }
@@ -92,6 +101,7 @@ Status inferMatmul(const OpCall& c, OutputSpec* out, const DeviceTraits&) {
                  "expected a and b to share their inner size, got %ld of %s%s and %ld of %s%s",
                  long(k), a.shapeText().c_str(), transA ? " transposed" : "", long(kb),
                  b.shapeText().c_str(), transB ? " transposed" : "");
+  CG_RETURN_IF_ERROR(expectFits(m, n));
   out[0].set(a.dtype, {m, n});
   return {};
 }

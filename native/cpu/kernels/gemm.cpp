@@ -151,6 +151,7 @@ void packOnThread(const From* from, int64_t stride, int64_t depth, int64_t colum
 template <typename From, typename T>
 void pack(const From* from, int64_t stride, int64_t depth, int64_t columns, bool columnMajor,
           T* to) {
+  if (depth <= 0 || columns <= 0) return;
   const int64_t grain =
       std::max<int64_t>(1, 65536 / std::max<int64_t>(1, panelSize(kDTypeOf<T>, depth)));
   parallelFor((columns + kPanel - 1) / kPanel, grain, [&](int64_t begin, int64_t end) {

@@ -104,9 +104,10 @@ void logitGradient(const RowGradient& g, const float* logits, int64_t columns, i
                    float scale, T* to) {
   const Vec s = splat(scale), lse = splat(g.lse), entropy = splat(g.entropy);
   const Vec dl = splat(-g.dLogprob * scale), de = splat(-g.dEntropy * scale);
+  const bool entropic = g.dEntropy != 0;
   auto gradient = [&](Vec logit) {
     const Vec logp = logit * s - lse, p = exp(logp);
-    return p * fma(de, vmax(logp, splat(-128.0f)) + entropy, dl);
+    return p * (entropic ? fma(de, vmax(logp, splat(-128.0f)) + entropy, dl) : dl);
   };
   int64_t i = 0;
   for (; i + kLanes <= columns; i += kLanes) store(to + i, gradient(load(logits + i)));
@@ -114,8 +115,9 @@ void logitGradient(const RowGradient& g, const float* logits, int64_t columns, i
     storePartial(to + i, gradient(loadPartial(logits + i, int(columns - i))), int(columns - i));
   if (target >= 0 && target < columns) {
     const float logp = logits[target] * scale - g.lse, p = exp(splat(logp))[0];
-    to[target] = fromFloat<T>(
-        scale * (g.dLogprob * (1.0f - p) - g.dEntropy * p * (std::max(logp, -128.0f) + g.entropy)));
+    const float ofEntropy =
+        entropic ? g.dEntropy * p * (std::max(logp, -128.0f) + g.entropy) : 0.0f;
+    to[target] = fromFloat<T>(scale * (g.dLogprob * (1.0f - p) - ofEntropy));
   }
 }
 

@@ -92,6 +92,7 @@ void runBackwardWeight(const OpCall& c, KernelContext& context) {
   const TensorView &dy = c.in[0], &x = c.in[1], &dw = c.in[2];
   const int64_t rows = dy.shape[0], n = dy.rowSize(), k = x.rowSize(),
                 most = std::min(rows, kSumRows);
+  if (n == 0 || k == 0) return;
   T* left = context.scratch.get<T>(size_t(packedSize(dy.dtype, most, n)));
   T* right = context.scratch.get<T>(size_t(packedSize(x.dtype, most, k)));
   for (int64_t r = 0; r < rows; r += most) {

@@ -1,0 +1,118 @@
+import * as reference from '../reference/matmul.js'
+import { type Call, constant, type Input, normal, type OpCase, type OpRow } from '../row.js'
+
+const exact = (x: number) => x
+
+/** [rows T, outputs N, inputs K]: tile, panel and depth edges of the kernels, and none of them. */
+const sizes: [number, number, number][] = [
+  [1, 1, 1],
+  [1, 59, 97],
+  [5, 64, 32],
+  [7, 65, 33],
+  [13, 111, 59],
+  [97, 17, 72],
+  [3, 3, 1025],
+  [1025, 2, 5],
+  [49, 200, 128],
+  [0, 5, 7],
+  [4, 0, 7],
+  [4, 5, 0],
+]
+
+const inputsOf = (pairs: [string, number[]][], seed: number): Record<string, Input> =>
+  Object.fromEntries(pairs.map(([name, shape], i) => [name, normal(shape, seed + i)]))
+
+const cases = (build: (t: number, n: number, k: number) => OpCase): OpCase[] =>
+  sizes.map(([t, n, k]) => {
+    const c = build(t, n, k)
+    return { ...c, name: `${c.name ? `${c.name}, ` : ''}${t} rows, ${n} by ${k}` }
+  })
+
+const f32 = (input: Input): Input => ({ ...input, dtype: 'f32' })
+
+const linearCases: OpCase[] = [
+  ...cases((t, n, k) => ({ name: '', inputs: inputsOf([['x', [t, k]], ['w', [n, k]]], t + n) })), // biome-ignore format: one line a case
+  ...cases((t, n, k) => ({ name: 'bias', inputs: inputsOf([['x', [t, k]], ['w', [n, k]], ['bias', [n]]], t * n) })), // biome-ignore format: one line a case
+  ...cases((t, n, k) => ({
+    name: 'f32 output',
+    inputs: inputsOf([['x', [t, k]], ['w', [n, k]]], t + k), // biome-ignore format: one line
+    attrs: { f32Output: true },
+  })),
+  { name: 'heads as rows', inputs: { x: normal([9, 5, 12], 3), w: normal([31, 60], 4) } },
+  { name: 'zeros', inputs: { x: constant([6, 40], 0), w: normal([70, 40], 5) } },
+]
+
+function derivativeOfInput(call: Call) {
+  const { dy, w } = call.inputs
+  const x = normal([dy!.shape[0]!, w!.shape[1]!], 77)
+  const loss = () => dot(reference.linear({ inputs: { x, w: w! }, attrs: {} }, exact).y!, dy!.values)
+  return { variables: { dx: x.values }, loss }
+}
+
+function derivativeOfWeight(call: Call) {
+  const { dy, x, dw } = call.inputs
+  const w = normal(dw!.shape, 78)
+  const loss = () => dot(reference.linear({ inputs: { x: x!, w }, attrs: {} }, exact).y!, dy!.values)
+  return { variables: { dw: w.values }, loss }
+}
+
+const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, v, i) => sum + v * b[i]!, 0)
+
+export const rows: OpRow[] = [
+  { op: 'linear', cases: linearCases, reference: reference.linear, rowwise: ['x'] },
+  {
+    op: 'linearBackwardInput',
+    cases: cases((t, n, k) => ({ name: '', inputs: inputsOf([['dy', [t, n]], ['w', [n, k]]], t + n) })), // biome-ignore format: one line
+    reference: reference.linearBackwardInput,
+    gradient: derivativeOfInput,
+    rowwise: ['dy'],
+  },
+  {
+    op: 'linearBackwardWeight',
+    cases: [
+      ...cases((t, n, k) => ({
+        name: '',
+        inputs: { ...inputsOf([['dy', [t, n]], ['x', [t, k]]], t + n), dw: f32(normal([n, k], k)) }, // biome-ignore format: one line
+      })),
+      {
+        name: 'more rows than are summed at once',
+        inputs: { dy: normal([4099, 3], 1), x: normal([4099, 2], 2), dw: f32(normal([3, 2], 3)) },
+      },
+    ],
+    reference: reference.linearBackwardWeight,
+    gradient: derivativeOfWeight,
+  },
+  {
+    op: 'columnSum',
+    cases: cases((t, n) => ({
+      name: '',
+      inputs: { x: normal([t, n], t + n), into: f32(normal([n], n)) },
+    })),
+    reference: reference.columnSum,
+  },
+  {
+    op: 'matmul',
+    cases: [false, true].flatMap((transA) =>
+      [false, true].flatMap((transB) =>
+        cases((m, n, k) => ({
+          name: `${transA ? 'a transposed ' : ''}${transB ? 'b transposed' : ''}`.trim(),
+          inputs: inputsOf(
+            [
+              ['a', transA ? [k, m] : [m, k]],
+              ['b', transB ? [n, k] : [k, n]],
+            ],
+            m + n + k,
+          ),
+          attrs: { transA, transB },
+        })),
+      ),
+    ),
+    reference: reference.matmul,
+  },
+  {
+    // packed bytes are the device's own; gemm.test.ts compares what they multiply to
+    op: 'packWeight',
+    cases: cases((_, n, k) => ({ name: '', inputs: { w: normal([n, k], n) }, attrs: { transposed: n % 2 === 0 } })),
+    reference: () => ({}),
+  },
+]

@@ -1,0 +1,59 @@
+import { distribution, type Filters, softmax } from '../reference/sample.js'
+import { type Call, integers, normal, type OpCase, type OpRow, type Values } from '../row.js'
+
+const settings: Filters[] = [
+  { temperature: 1 },
+  { temperature: 0.3 },
+  { temperature: 0 },
+  { temperature: 1.5, topK: 7 },
+  { temperature: 1, topK: 1 },
+  { temperature: 1, topP: 0.6 },
+  { temperature: 1, minP: 0.2 },
+  { temperature: 1.2, topK: 40, topP: 0.8, minP: 0.05 },
+]
+
+const sizes: [number, number][] = [
+  [1, 1],
+  [59, 97],
+  [5, 1025],
+  [111, 17],
+  [0, 64],
+]
+
+const cases: OpCase[] = sizes.flatMap(([rows, vocabulary]) =>
+  settings.map((attrs) => ({
+    name: `${rows} rows of ${vocabulary}, ${JSON.stringify(attrs)}`,
+    inputs: {
+      logits: normal([rows, vocabulary], rows + vocabulary, 3),
+      keys: integers([rows, 4], rows, 2 ** 31),
+      positions: integers([rows], rows + 1, 4096),
+    },
+    attrs: { ...attrs },
+  })),
+)
+
+/** Each token can be drawn, and its log-prob is that of the unfiltered distribution. */
+function check({ inputs, attrs }: Call, { token, logprob }: Record<string, Values>): string | null {
+  const [rows, vocabulary] = inputs.logits!.shape as [number, number]
+  for (let r = 0; r < rows; r++) {
+    const logits = inputs.logits!.values.subarray(r * vocabulary, (r + 1) * vocabulary)
+    const t = token![r]!
+    if (!(distribution(logits, attrs as unknown as Filters)[t]! > 0)) return `row ${r} drew ${t}, which is filtered out`
+    const expected = Math.log(softmax(logits, attrs.temperature!)[t]!)
+    if (!(Math.abs(logprob![r]! - expected) <= 2e-5 * Math.max(1, Math.abs(expected)))) {
+      return `row ${r} reports ${logprob![r]} for a log-prob of ${expected}`
+    }
+  }
+  return null
+}
+
+export const rows: OpRow[] = [
+  {
+    op: 'sample',
+    cases,
+    reference: () => ({}),
+    check,
+    rowwise: ['logits', 'keys', 'positions'],
+    skip: ['nonFinite'], // an error by design, see sample.test.ts
+  },
+]
