@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Checks that a killed run, resumed, ends with the very weights of a run that was never killed.
 //
-//   npm run check:resume -- [--kills 20] [--seed 0] [--steps 12]
+//   npm run check:resume -- [--kills 20] [--seed 0] [--steps 12] [--dtype f32]
 //
 // A run of 12 updates is made once in peace. Then, for each kill, the same run is started in a folder of its own, killed by SIGKILL at
 // a random instant between its first sign of life and the end, and resumed to its end. Weights, Adam's moments and logs must be
@@ -19,13 +19,15 @@ const child = fileURLToPath(new URL('support/resume-run.mjs', import.meta.url))
 
 function readArguments() {
   const string = (fallback) => ({ type: 'string', default: fallback })
-  const { values } = parseArgs({ options: { kills: string('20'), seed: string('0'), steps: string('12') } })
+  const options = { kills: string('20'), seed: string('0'), steps: string('12'), dtype: string('f32') }
+  const { dtype, ...values } = parseArgs({ options }).values
+  if (dtype !== 'f32' && dtype !== 'bf16') throw new Error(`--dtype: expected f32 or bf16, got ${dtype}`)
   const numbers = Object.fromEntries(Object.entries(values).map(([name, text]) => [name, Number(text)]))
   for (const [name, value] of Object.entries(numbers)) {
     if (!Number.isInteger(value) || value < 0)
       throw new Error(`--${name}: expected a whole number, got ${values[name]}`)
   }
-  return numbers
+  return { ...numbers, dtype }
 }
 
 /** Numbers in [0, 1) from a seed (mulberry32), so that a failing instant can be tried again. */
@@ -40,9 +42,9 @@ function generator(seed) {
 }
 
 /** Runs the training; kills it `killAfter` ms after it began. Resolves to how it ended and how long it trained. */
-function run(folder, { seed, steps }, killAfter = null) {
+function run(folder, { seed, steps, dtype }, killAfter = null) {
   return new Promise((resolve, reject) => {
-    const process_ = spawn(process.execPath, [child, folder, String(seed), String(steps)], {
+    const process_ = spawn(process.execPath, [child, folder, String(seed), String(steps), dtype], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let [began, timer, errors] = [0, null, '']

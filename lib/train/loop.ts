@@ -81,6 +81,7 @@ export async function runLoop(trainer: Stepper, options: LoopOptions): Promise<T
         folder.metrics({ step, ...Object.fromEntries(figures.map(([name, value]) => [`eval_${name}`, value])) })
       }
       if (config.saveSteps > 0 && step % config.saveSteps === 0) await save()
+      stopwatch.restart()
     }
   } catch (error) {
     const code = (error as { code?: string } | null)?.code

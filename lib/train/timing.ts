@@ -13,14 +13,18 @@ export class Stopwatch {
     }
   }
 
-  /** `timing/<phase>` and the time since the last call, as `timing/step` and TRL's `step_time`; then starts over. */
+  /** `timing/<phase>`, and as `step_time` the time since the step began; then the next one begins. */
   take(): Record<string, number> {
     const now = performance.now()
-    const step = (now - this.started) / 1000
-    const metrics: Record<string, number> = { step_time: step, 'timing/step': step }
+    const metrics: Record<string, number> = { step_time: (now - this.started) / 1000 }
     for (const [phase, seconds] of Object.entries(this.seconds)) metrics[`timing/${phase}`] = seconds
     this.seconds = {}
     this.started = now
     return metrics
+  }
+
+  /** Starts the next step now: what came since `take` (an evaluation, a checkpoint) is a phase, but part of no step. */
+  restart(): void {
+    this.started = performance.now()
   }
 }

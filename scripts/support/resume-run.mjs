@@ -1,12 +1,12 @@
 // One training run for check-resume: a tiny random model, its own rollouts, several updates per generation, a reference model and a
 // checkpoint after every update. Goes on from the newest checkpoint in its folder. Prints "training" when it begins and "done" at its end.
 //
-//   node scripts/support/resume-run.mjs FOLDER SEED STEPS
+//   node scripts/support/resume-run.mjs FOLDER SEED STEPS DTYPE
 
 import { createModel } from '../../dist/lib/model.js'
 import { GRPOTrainer } from '../../dist/lib/train/grpo.js'
 
-const [outputDir, seed, maxSteps] = process.argv.slice(2)
+const [outputDir, seed, maxSteps, dtype] = process.argv.slice(2)
 
 const config = {
   family: 'qwen2',
@@ -32,7 +32,7 @@ const config = {
 const prompts = Array.from({ length: 11 }, (_, i) =>
   Array.from({ length: 3 + (i % 5) }, (_, t) => 1 + ((13 * i + 5 * t) % 200)),
 )
-const model = createModel(config, { device: 'cpu', dtype: 'f32', seed: Number(seed) })
+const model = createModel(config, { device: 'cpu', dtype, seed: Number(seed) })
 const trainer = new GRPOTrainer({
   model,
   dataset: prompts.map((_, i) => ({ id: `prompt-${i}`, messages: [], tools: [] })),

@@ -68,11 +68,9 @@ export async function benchStep(options: BenchStepOptions): Promise<BenchStepRes
     model.dispose()
   }
   const mean = (name: string) => measured.reduce((sum, { metrics }) => sum + (metrics[name] ?? 0), 0) / measured.length
-  const timings = Object.keys(measured[0]?.metrics ?? {}).filter(
-    (name) => name.startsWith('timing/') && name !== 'timing/step',
-  )
+  const timings = Object.keys(measured[0]?.metrics ?? {}).filter((name) => name.startsWith('timing/'))
   const phases = Object.fromEntries(timings.map((name) => [name.slice('timing/'.length), mean(name)]))
-  const perStep = mean('timing/step')
+  const perStep = mean('step_time')
   phases.other = perStep - Object.values(phases).reduce((sum, seconds) => sum + seconds, 0)
   const sequenceTokens = prompts * group * (promptLen + mean('completions/mean_length'))
   return {

@@ -56,7 +56,7 @@ export async function benchTrain(options: BenchTrainOptions): Promise<BenchTrain
     model.dispose()
   }
   const mean = (name: string) => measured.reduce((sum, { metrics }) => sum + (metrics[name] ?? 0), 0) / measured.length
-  const perStep = mean('timing/step')
+  const perStep = mean('step_time')
   const phases: Record<string, number> = {
     forward_backward: mean('timing/forward_backward'),
     optimizer: mean('timing/optimizer'),
