@@ -45,8 +45,8 @@ export async function openModel({ model, device, dtype }: ModelSettings): Promis
 /** One line that says which model was opened. */
 export function describeModel({ config, dtype, device, params }: Model): string {
   const count = params.tensorSpecs().reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
-  const millions = count >= 1e9 ? `${(count / 1e9).toFixed(2)} B` : `${(count / 1e6).toFixed(1)} M`
-  return `${config.family}, ${config.numLayers} layers of ${config.hiddenSize}, ${millions} parameters, ${dtype} on ${device.name}`
+  const [unit, letter]: [number, string] = count >= 1e9 ? [1e9, 'B'] : count >= 1e6 ? [1e6, 'M'] : [1e3, 'k']
+  return `${config.family}, ${config.numLayers} layers of ${config.hiddenSize}, ${(count / unit).toFixed(1)} ${letter} parameters, ${dtype} on ${device.name}`
 }
 
 /** Rewards by name: Tool-N1's variants, or functions exported by modules of the user's (`./file.mjs#export`, default `reward`). */

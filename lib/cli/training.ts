@@ -37,11 +37,15 @@ export interface ViewOptions {
   quiet: boolean
 }
 
+/** Of equal notes, one in so many is shown; all are in metrics.jsonl. */
+const notesEvery = 25
+
 /** Shows a training: lines per step above a bar that says how far it is and how long it will take. */
 export class TrainingView {
   readonly #progress: Progress
   readonly #table: StepTable
   readonly #started = performance.now()
+  readonly #noted = new Map<string, number>()
   #first: number | null = null
   #at = 0
   #total = 0
@@ -70,9 +74,18 @@ export class TrainingView {
     }
     this.#at = step
     this.#total = totalSteps
-    if (step === this.#first || step % this.options.every === 0 || step === totalSteps || notes.length > 0)
-      for (const line of this.#table.lines(step, totalSteps, metrics, notes)) this.#progress.line(line)
+    const news = notes.filter((note) => this.#isNews(note))
+    if (step === this.#first || step % this.options.every === 0 || step === totalSteps || news.length > 0)
+      for (const line of this.#table.lines(step, totalSteps, metrics, news)) this.#progress.line(line)
     this.#progress.update(step, this.#left())
+  }
+
+  /** A note is shown the first time and then every so often; numbers in it do not make it another note. */
+  #isNews(note: string): boolean {
+    const kind = note.replace(/\d+/g, '#')
+    const times = this.#noted.get(kind) ?? 0
+    this.#noted.set(kind, times + 1)
+    return times % notesEvery === 0
   }
 
   #rollouts({ done, total, tokensPerSecond }: RolloutProgress): void {

@@ -68,6 +68,7 @@ const specs: readonly Spec[] = [
     title: 'Groups that teach',
     note: 'Only groups with mixed rewards have a gradient.',
     range: rate,
+    scale: 0.01,
     lines: [
       ['baseline_reward/pct_mixed', 'mixed'],
       ['baseline_reward/pct_1', 'all right'],
