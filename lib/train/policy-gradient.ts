@@ -1,11 +1,11 @@
 import { type ForwardOptions, forwardLogprobs } from '../nn/forward.js'
 import type { ParamStore } from '../nn/params.js'
 import type { GRPOConfig } from './config.js'
-import { microbatches, type Sample, type SampleGroup, totalsOf } from './generation.js'
+import { type Microbatch, microbatches, type Sample, type SampleGroup, totalsOf } from './generation.js'
 import { grpoLoss } from './losses/grpo.js'
 import { addSums, emptySums, type LossSums } from './losses/metrics.js'
 import { addMismatch, emptyMismatch, type MismatchSums, mismatchWeights } from './losses/mismatch.js'
-import type { LossInput } from './losses/types.js'
+import type { LossInput, LossTotals } from './losses/types.js'
 
 export interface Gradients {
   /** Loss of the whole update. */
@@ -28,32 +28,57 @@ export async function accumulateGradients(
 ): Promise<Gradients> {
   const totals = totalsOf(groups)
   const out: Gradients = { loss: 0, sums: emptySums(), mismatch: emptyMismatch(), culprit: null }
-  for (const { samples, batch } of microbatches(groups, config.tokensPerMicrobatch)) {
-    const scores = forwardLogprobs(params, batch, forwardOptions(config, true))
-    const { logprob, entropy } = await scores.read()
-    const onPolicy = samples.every((sample) => sample.old === null)
-    samples.forEach((sample, i) => {
-      sample.old ??= logprob.slice(batch.offsets[i]!, batch.offsets[i + 1]!)
-    })
-    const { offsets } = batch
-    const old = join(samples, (sample) => sample.old)!
-    const weight = mismatchOf(samples, offsets, old, config, out.mismatch)
-    const reference = join(samples, (sample) => sample.reference)
-    const advantage = samples.map((sample) => sample.advantage)
-    const input: LossInput = { offsets, logprob, old: onPolicy ? null : old, reference, advantage, weight, entropy }
-    const part = grpoLoss(input, config, totals)
-    out.loss += part.loss
-    addSums(out.sums, part.sums)
-    if (!Number.isFinite(part.loss)) out.culprit = nameCulprit(input)
-    if (out.culprit) {
-      scores.dispose()
-      return out
+  const teaching = groups.filter((group) => hasSignal(group, config))
+  const silent = groups.filter((group) => !hasSignal(group, config))
+  for (const [part, train] of [
+    [teaching, true],
+    [silent, false],
+  ] as const) {
+    for (const microbatch of microbatches(part, config.tokensPerMicrobatch)) {
+      const scores = forwardLogprobs(params, microbatch.batch, forwardOptions(config, train))
+      try {
+        const dLogprob = addLoss(out, microbatch, await scores.read(), config, totals)
+        if (out.culprit) return out
+        if (train) scores.backward(dLogprob)
+      } finally {
+        scores.dispose()
+      }
     }
-    if (part.dLogprob.some((g) => g !== 0)) scores.backward(part.dLogprob)
-    scores.dispose()
   }
   addSums(out.sums, grpoLoss(withoutTokens(groups), config, totals).sums)
   return out
+}
+
+/**
+ * Every loss is linear in the advantage: a group whose advantages are all 0 has gradients by its KL term only. Without one it runs
+ * forward, for the metrics, but not backward.
+ */
+function hasSignal({ samples }: SampleGroup, { beta }: GRPOConfig): boolean {
+  return beta > 0 || samples.some(({ advantage, counted }) => counted && advantage !== 0)
+}
+
+/** Adds the loss and metrics of a microbatch, and returns d loss / d log-prob. */
+function addLoss(
+  out: Gradients,
+  { samples, batch: { offsets } }: Microbatch,
+  { logprob, entropy }: { logprob: Float32Array; entropy: Float32Array },
+  config: GRPOConfig,
+  totals: LossTotals,
+): Float32Array {
+  const onPolicy = samples.every((sample) => sample.old === null)
+  samples.forEach((sample, i) => {
+    sample.old ??= logprob.slice(offsets[i]!, offsets[i + 1]!)
+  })
+  const old = join(samples, (sample) => sample.old)!
+  const weight = mismatchOf(samples, offsets, old, config, out.mismatch)
+  const reference = join(samples, (sample) => sample.reference)
+  const advantage = samples.map((sample) => sample.advantage)
+  const input: LossInput = { offsets, logprob, old: onPolicy ? null : old, reference, advantage, weight, entropy }
+  const { loss, dLogprob, sums } = grpoLoss(input, config, totals)
+  out.loss += loss
+  addSums(out.sums, sums)
+  if (!Number.isFinite(loss)) out.culprit = nameCulprit(input)
+  return dLogprob
 }
 
 function nameCulprit(input: LossInput): string {

@@ -76,6 +76,32 @@ for (const lossType of ['grpo', 'dapo', 'vespo'] as const) {
   })
 }
 
+test('groups without a signal change metrics only, and cost no backward pass', async () => {
+  const model = tinyModel()
+  const config = parseGRPOConfig({ beta: 0, maxCompletionLength: 8 })
+  const taught = groups()
+  const silent: SampleGroup = {
+    example: 3,
+    prompt: Int32Array.of(5, 6),
+    samples: [sample([30, 31], 0), sample([32], 0)],
+  }
+  const run = async (batch: SampleGroup[], share: number) => {
+    model.params.zeroGrad()
+    const { loss, sums, culprit } = await accumulateGradients(model.params, batch, config)
+    assert.is(culprit, null)
+    // The loss is a mean over tokens, of which the silent group has three.
+    const grad = (await model.params.readGrad('model.norm.weight')).map((g) => g * share)
+    return { loss: loss * share, tokens: sums.tokens, entropy: sums.entropy, grad }
+  }
+  const without = await run(taught, 12)
+  const withIt = await run([silent, ...groups()], 15)
+  assert.is(withIt.tokens, without.tokens + 3)
+  assert.ok(withIt.entropy > without.entropy + 3)
+  assert.ok(Math.abs(withIt.loss - without.loss) < 1e-5)
+  assert.ok(withIt.grad.every((g, i) => Math.abs(g - without.grad[i]!) < 1e-5))
+  model.dispose()
+})
+
 test('scores come back to the samples they belong to, however they are cut', async () => {
   const model = tinyModel()
   const config = { ...parseGRPOConfig({ maxCompletionLength: 8 }) }
