@@ -26,7 +26,7 @@ export function evalCommand(program: Command): void {
   const command = program
     .command('eval')
     .description('ask a model the questions of a data set: exact match, format, names, length, with 95 % intervals')
-    .requiredOption('-m, --model <model>', 'a Hugging Face folder (a checkpoint is one), a .gguf file or a hub id')
+    .requiredOption('-m, --model <model>', 'a Hugging Face folder, a run, a .gguf file or a hub id')
     .requiredOption('-d, --data <file>', 'questions with their right calls')
     .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
     .option('--max-tokens <n>', 'tokens an answer may have', parseNumber)
@@ -38,7 +38,7 @@ export function evalCommand(program: Command): void {
       `
 Examples:
   $ callgrad eval --model SmolLM2-135M-Instruct.Q4_1.gguf --data dev.jsonl
-  $ callgrad eval --model runs/grpo/checkpoints/step-000100 --data dev.jsonl --output answers.jsonl --json
+  $ callgrad eval --model runs/grpo --data dev.jsonl --output answers.jsonl --json
 
 Answers are greedy unless --set temperature=… says otherwise. Rates have Wilson's intervals, the length Student's.`,
     )

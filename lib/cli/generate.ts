@@ -34,7 +34,7 @@ export function generateCommand(program: Command): void {
   const command = program
     .command('generate')
     .description('answer a prompt')
-    .requiredOption('-m, --model <model>', 'a Hugging Face folder (a checkpoint is one), a .gguf file or a hub id')
+    .requiredOption('-m, --model <model>', 'a Hugging Face folder, a run, a .gguf file or a hub id')
     .option('-p, --prompt <text>', 'what to answer; "-" or nothing reads standard input')
     .option('--system <text>', 'a system message before it')
     .option('--tools <file>', 'JSON list of functions that the model may call')
@@ -50,7 +50,7 @@ export function generateCommand(program: Command): void {
       `
 Examples:
   $ callgrad generate --model SmolLM2-135M-Instruct.Q4_1.gguf --prompt "What is a tool call?"
-  $ callgrad generate --model runs/grpo/checkpoints/step-000100 --tools tools.json --prompt "Is it raining in Lyon?"
+  $ callgrad generate --model runs/grpo --tools tools.json --prompt "Is it raining in Lyon?"
   $ echo "Once upon a time" | callgrad generate --model M --raw -n 4 -t 0.8 --json`,
     )
     .action(generate)

@@ -17,7 +17,7 @@ import { AdamW } from './optimizer.js'
 import { DataOrder } from './order.js'
 import { freezeReference } from './reference.js'
 import { RunFolder } from './run-folder.js'
-import { dataFingerprint, loadWeights, totalStepsOf } from './session.js'
+import { dataFingerprint, type ExampleSource, examplesOf, loadWeights, totalStepsOf } from './session.js'
 import { Stopwatch } from './timing.js'
 import { MetricWindow } from './window.js'
 
@@ -28,7 +28,7 @@ export type { ExternalRollout, RolloutHook, RolloutPrompt } from './grpo/rollout
 export interface GRPOTrainerOptions {
   /** The policy: its weights are updated in place. With beta > 0 its weights now are the reference. */
   model: Model
-  dataset: readonly Example[]
+  dataset: ExampleSource
   reward: RewardOption
   config?: GRPOOptions
   /** Brings completions made elsewhere; default: this process's engine. */
@@ -54,12 +54,13 @@ export interface GRPOTrainerOptions {
  */
 export class GRPOTrainer {
   readonly config: GRPOConfig
+  private readonly dataset: readonly Example[]
   private stopRequested = false
 
   /** @throws TypeError or RangeError (ERR_CONFIG) for settings that are wrong, ERR_DATA for a data set without examples */
   constructor(private readonly options: GRPOTrainerOptions) {
     this.config = parseGRPOConfig(options.config ?? {})
-    if (options.dataset.length === 0) fail('Error', 'ERR_DATA', '[train] expected a data set with examples, got none')
+    this.dataset = examplesOf(options.dataset)
     weightedRewards(options.reward, this.config.rewardWeights)
   }
 
@@ -95,7 +96,8 @@ export class GRPOTrainer {
   /** Everything that the run works with; loads weights and moments where it resumes. */
   private async prepare(from: Checkpoint | null): Promise<GRPOParts> {
     const { config } = this
-    const { model, dataset, reward, rollout, onProgress } = this.options
+    const { dataset } = this
+    const { model, reward, rollout, onProgress } = this.options
     const data = dataFingerprint(dataset)
     if (from) checkResumable(from.state, { kind: 'grpo', config, data })
     const memory = this.watchMemory()

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { Example } from '../data/example.js'
+import { fail } from '../errors.js'
 import { saveHuggingFace } from '../formats/huggingface.js'
 import { SafetensorsSet } from '../formats/safetensors.js'
 import type { Model } from '../model.js'
@@ -30,6 +32,16 @@ export async function loadWeights(params: ParamStore, { path }: Checkpoint): Pro
   } finally {
     await weights.close()
   }
+}
+
+/** What trainers take as `dataset`: a list of examples, or what `loadDataset` gives. */
+export type ExampleSource = readonly Example[] | { examples: readonly Example[] }
+
+/** @throws Error (ERR_DATA) where there is no example */
+export function examplesOf(dataset: ExampleSource): readonly Example[] {
+  const examples = 'examples' in dataset ? dataset.examples : dataset
+  if (examples.length === 0) fail('Error', 'ERR_DATA', '[train] expected a data set with examples, got none')
+  return examples
 }
 
 /** Identifies a data set by its ids in order. */

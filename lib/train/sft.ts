@@ -10,7 +10,7 @@ import { MemoryWatch } from './memory.js'
 import { AdamW } from './optimizer.js'
 import { DataOrder } from './order.js'
 import { RunFolder } from './run-folder.js'
-import { dataFingerprint, loadWeights, totalStepsOf } from './session.js'
+import { dataFingerprint, type ExampleSource, examplesOf, loadWeights, totalStepsOf } from './session.js'
 import { type LessonEncoder, replyEncoder } from './sft/encode.js'
 import { type SFTParts, type SFTProgress, SFTRun } from './sft/run.js'
 import { Stopwatch } from './timing.js'
@@ -22,7 +22,7 @@ export interface SFTTrainerOptions {
   /** Its weights are updated in place. */
   model: Model
   /** Examples with a `reply`; others are left out and listed. */
-  dataset: readonly Example[]
+  dataset: ExampleSource
   config?: SFTOptions
   onStep?: OnStep
   /** Measures held-out data every `evalSteps` updates. */
@@ -38,12 +38,13 @@ export interface SFTTrainerOptions {
 /** Supervised fine-tuning: cross-entropy on replies only, sequences packed without padding. */
 export class SFTTrainer {
   readonly config: SFTConfig
+  private readonly dataset: readonly Example[]
   private stopRequested = false
 
   /** @throws TypeError or RangeError (ERR_CONFIG) for settings that are wrong, ERR_DATA for a data set without examples */
   constructor(private readonly options: SFTTrainerOptions) {
     this.config = parseSFTConfig(options.config ?? {})
-    if (options.dataset.length === 0) fail('Error', 'ERR_DATA', '[train] expected a data set with examples, got none')
+    this.dataset = examplesOf(options.dataset)
   }
 
   /** Finishes the update that is running, saves a checkpoint, and lets `train` return. */
@@ -76,7 +77,8 @@ export class SFTTrainer {
 
   private async prepare(from: Checkpoint | null): Promise<SFTParts> {
     const { config } = this
-    const { model, dataset } = this.options
+    const { dataset } = this
+    const { model } = this.options
     const data = dataFingerprint(dataset)
     if (from) checkResumable(from.state, { kind: 'sft', config, data })
     const memory = this.watchMemory()

@@ -62,7 +62,7 @@ export const rewardSchema = z
   })
 
 const modelShape = {
-  model: text('A Hugging Face folder, a .gguf file or a hub id.'),
+  model: text("A Hugging Face folder, a run's folder (its newest checkpoint), a .gguf file or a hub id."),
   device: z
     .string()
     .regex(/^(?:auto|cpu|simt|cuda(?::\d+)?)$/)
