@@ -40,10 +40,15 @@ inline float toFloat(BFloat16 x) {
   memcpy(&f, &u, 4);
   return f;
 }
-// Round to nearest, ties to even; NaN stays NaN (its payload's top bit is set).
+// Round to nearest, ties to even; NaN stays NaN (its payload's top bit is set). The instruction of AVX512-BF16 takes
+// denormals (below 1.2e-38) for 0 whatever the mode: so does the scalar form there, that a value's place in a vector
+// does not matter.
 inline BFloat16 toBFloat16(float f) {
   uint32_t u;
   memcpy(&u, &f, 4);
+#if defined(__AVX512BF16__)
+  if (!(u & 0x7f800000u)) u &= 0x80000000u;
+#endif
   if ((u & 0x7fffffffu) > 0x7f800000u) return {uint16_t((u >> 16) | 0x40)};
   return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
 }
@@ -59,19 +64,39 @@ inline BFloat16 fromFloat<BFloat16>(float f) {
 }
 
 inline Vec load(const BFloat16* p) {
+#if defined(__AVX512F__)
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256((const __m256i*)p));
+  return (Vec)_mm512_maskz_slli_epi32(0xffff, wide, 16);
+#else
   HVec h;
   memcpy(&h, p, sizeof h);
   const UVec u = __builtin_convertvector(h, UVec) << 16;
   Vec v;
   memcpy(&v, &u, sizeof v);
   return v;
+#endif
 }
-inline void store(BFloat16* p, Vec v) {
+
+// Bit patterns, rounded as toBFloat16 does.
+inline HVec roundedBits(Vec v) {
+#if defined(__AVX512BF16__)
+  return (HVec)_mm512_cvtneps_pbh((__m512)v);
+#else
   UVec u;
   memcpy(&u, &v, sizeof u);
-  const UVec rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+  const UVec rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+#if defined(__AVX512F__)
+  const __m512i quiet = (__m512i)((u >> 16) | 0x40u);
+  const __mmask16 isNan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+  return (HVec)_mm512_maskz_cvtepi32_epi16(0xffff, _mm512_mask_mov_epi32((__m512i)rounded, isNan, quiet));
+#else
   const UVec isNan = (UVec)((u & 0x7fffffffu) > 0x7f800000u);
-  const HVec h = __builtin_convertvector((isNan & quiet) | (~isNan & rounded), HVec);
+  return __builtin_convertvector((isNan & ((u >> 16) | 0x40u)) | (~isNan & rounded), HVec);
+#endif
+#endif
+}
+inline void store(BFloat16* p, Vec v) {
+  const HVec h = roundedBits(v);
   memcpy(p, &h, sizeof h);
 }
 
@@ -84,18 +109,32 @@ inline Vec loadPartial(const T* p, int n, float fill = 0.0f) {
 }
 template <typename T>
 inline void storePartial(T* p, Vec v, int n) {
-  for (int i = 0; i < n; i++) p[i] = fromFloat<T>(v[i]);
+  T tmp[kLanes];
+  store(tmp, v);
+  for (int i = 0; i < n; i++) p[i] = tmp[i];
 }
+#if defined(__AVX512F__)
+inline __mmask16 laneMask(int n) { return __mmask16((1u << n) - 1); }
+template <>
+inline Vec loadPartial(const float* p, int n, float fill) {
+  return (Vec)_mm512_mask_loadu_ps((__m512)splat(fill), laneMask(n), p);
+}
+template <>
+inline Vec loadPartial(const BFloat16* p, int n, float fill) {
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_maskz_loadu_epi16(laneMask(n), p));
+  return (Vec)_mm512_mask_slli_epi32((__m512i)splat(fill), laneMask(n), wide, 16);
+}
+template <>
+inline void storePartial(float* p, Vec v, int n) {
+  _mm512_mask_storeu_ps(p, laneMask(n), (__m512)v);
+}
+template <>
+inline void storePartial(BFloat16* p, Vec v, int n) {
+  _mm256_mask_storeu_epi16(p, laneMask(n), (__m256i)roundedBits(v));
+}
+#endif
 
-inline Vec select(IVec mask, Vec a, Vec b) {
-  IVec x, y;
-  memcpy(&x, &a, sizeof x);
-  memcpy(&y, &b, sizeof y);
-  const IVec r = (mask & x) | (~mask & y);
-  Vec v;
-  memcpy(&v, &r, sizeof v);
-  return v;
-}
+inline Vec select(IVec mask, Vec a, Vec b) { return mask ? a : b; }
 // Correctly rounded on every instruction set.
 inline Vec sqrt(Vec a) {
 #if defined(__AVX512F__)
@@ -107,8 +146,21 @@ inline Vec sqrt(Vec a) {
   return load(v);
 #endif
 }
-inline Vec vmax(Vec a, Vec b) { return select(a > b, a, b); }
-inline Vec vmin(Vec a, Vec b) { return select(a < b, a, b); }
+// The larger and the smaller; b where either is NaN.
+inline Vec vmax(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#else
+  return select(a > b, a, b);
+#endif
+}
+inline Vec vmin(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#else
+  return select(a < b, a, b);
+#endif
+}
 
 // Lanes are added in one fixed tree, so a row's sum does not depend on anything but the row.
 inline float sumLanes(Vec v) {
@@ -144,7 +196,8 @@ inline Vec fma(Vec a, Vec b, Vec c) {
 // e^x to about 1 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2], a degree-6 polynomial (Cephes' coefficients).
 // Below -87.3 the result is 0 (so e^-inf = 0), above 88.7 it is inf, NaN stays NaN.
 inline Vec exp(Vec x) {
-  const Vec clamped = vmax(vmin(x, splat(88.3762626647950f)), splat(-87.3365478515625f));
+  // NaN goes through both: vmin and vmax return the second where either is NaN
+  const Vec clamped = vmax(splat(-87.3365478515625f), vmin(splat(88.3762626647950f), x));
   const Vec t = clamped * splat(1.44269504088896341f);
   const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding and subtracting it rounds to an integer
   const Vec n = (t + magic) - magic;
@@ -162,8 +215,7 @@ inline Vec exp(Vec x) {
   memcpy(&scale, &e, sizeof scale);
   Vec y = p * scale;
   y = select(x < splat(-87.3365478515625f), splat(0.0f), y);
-  y = select(x > splat(88.72283905206835f), splat(std::numeric_limits<float>::infinity()), y);
-  return select(x == x, y, x);
+  return select(x > splat(88.72283905206835f), splat(std::numeric_limits<float>::infinity()), y);
 }
 
 }  // namespace callgrad::cpu::CG_ISA
