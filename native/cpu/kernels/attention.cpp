@@ -32,7 +32,7 @@ Status attentionForward(const OpCall& c, KernelContext& context) {
   forUncoveredRows(plan, q.shape[0], [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
       std::fill_n(out.as<T>() + t * out.rowStride, heads * dim, T{});
-      std::fill_n(lse.as<float>() + t * heads, heads, -std::numeric_limits<float>::infinity());
+      std::fill_n(lse.as<float>() + t * lse.rowStride, heads, -std::numeric_limits<float>::infinity());
     }
   });
 
@@ -88,7 +88,7 @@ Status attentionForward(const OpCall& c, KernelContext& context) {
     }
     for (int r = 0; r < rows; r++) {
       const int64_t t = tile.begin + r / group, head = h * group + r % group;
-      finishRow(m.state, r, shape, out.as<T>() + t * out.rowStride + head * dim, lse.as<float>() + t * heads + head);
+      finishRow(m.state, r, shape, out.as<T>() + t * out.rowStride + head * dim, lse.as<float>() + t * lse.rowStride + head);
     }
   });
   return {};

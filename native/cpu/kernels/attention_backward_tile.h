@@ -94,7 +94,7 @@ class BackwardScratch {
     take(&t.dq, rows * shape_.padded);
     take(&t.delta, rows);
     take(&t.inverse, rows);
-    take(&t.state.top, rows);
+    take(&t.state.top, rows + kLanes);
     take(&t.state.sum, rows * kLanes);
     take(&t.visible, rows);
     take(&t.scores, kTileRows * kKeyBlock);
@@ -112,19 +112,21 @@ class BackwardScratch {
 };
 
 // Weights (or score gradients) of two neighbouring rows as left operand of a product over rows.
-template <class M>
-inline void storeAlong(typename M::Unit* to, const Vec* first, const Vec* second, int vecs) {
+template <class M, int kVecs>
+inline void storeAlong(typename M::Unit* to, const Vec* first, const Vec* second) {
   if constexpr (M::kStep == 1) {
-    for (int v = 0; v < vecs; v++) store(to + v * kLanes, first[v]);
-    if (second)
-      for (int v = 0; v < vecs; v++) store(to + kKeyBlock + v * kLanes, second[v]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; v++) {
+      store(to + v * kLanes, first[v]);
+      store(to + kKeyBlock + v * kLanes, second[v]);
+    }
   } else {
 #if defined(__AVX512BF16__)
     const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
                                                 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    for (int v = 0; v < vecs; v++) {
-      const __m512 high = second ? (__m512)second[v] : _mm512_setzero_ps();
-      const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(high, (__m512)first[v]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; v++) {
+      const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)second[v], (__m512)first[v]);
       _mm512_storeu_si512(to + v * kLanes, _mm512_permutexvar_epi16(interleave, both));
     }
 #endif
@@ -251,7 +253,7 @@ class BackwardTile {
         multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, n, across, kKeyBlock, vecs, units_, m_.scores,
                                   kKeyBlock);
         float factors[kLanes];
-        softmaxStep(n, m_.visible + r, vecs, shape_.scale2, RowState{m_.state.top + r, m_.state.sum + r * kLanes, nullptr},
+        softmaxStep(n, m_.visible + r, *std::min_element(m_.visible + r, m_.visible + r + n), vecs, shape_.scale2, RowState{m_.state.top + r, m_.state.sum + r * kLanes, nullptr},
                     BlockScratch<M>{m_.scores, m_.ds, nullptr}, factors);
       }
     });
@@ -275,7 +277,9 @@ class BackwardTile {
                                 kKeyBlock);
       multiply<M, Start::kZero>({m_.dOut + r * units_, units_, 1}, n, valuesAcross, kKeyBlock, vecs, units_, m_.dp,
                                 kKeyBlock);
-      weightRows(r, n, vecs);
+      const bool masked = *std::min_element(m_.visible + r, m_.visible + r + n) < vecs * kLanes;
+      clearKeys(r, n, vecs);
+      withVecs(vecs, [&](auto k) { masked ? weightRows<k, true>(r, n) : weightRows<k, false>(r, n); });
       const Unit* keys = keysAlong;
       if (!keys_.finite[at]) keys = guardValues<M>(keysAlong, here, shape_.padded, m_.guarded);
       multiply<M, Start::kAdd>({m_.ds, kStride, 1}, n, keys, shape_.padded, shape_.vecs, (here + M::kStep - 1) / M::kStep,
@@ -291,31 +295,50 @@ class BackwardTile {
                              sums.dk + sum, shape_.padded);
   }
 
-  // Weights and score gradients of the rows whose scores and dP are in memory, in the forms that the products read.
-  void weightRows(int first, int count, int vecs) {
-    for (int r = 0; r < count; r += 2) {
-      Vec p[2][kKeyVecs] = {}, ds[2][kKeyVecs] = {};
-      const int pair = std::min(2, count - r);
-      for (int i = 0; i < pair; i++) {
-        const int row = first + r + i, visible = m_.visible[row];
-        if (visible <= 0) continue;
-        const Vec top = splat(-m_.state.top[row]), inverse = splat(m_.inverse[row]), delta = splat(m_.delta[row]);
-        for (int v = 0; v < vecs; v++) {
-          const Vec s = load(m_.scores + (r + i) * kKeyBlock + v * kLanes);
-          const Vec d = load(m_.dp + (r + i) * kKeyBlock + v * kLanes);
-          p[i][v] = exp2Below(fma(s, splat(shape_.scale2), top)) * inverse;
-          ds[i][v] = p[i][v] * (d - delta);
-          if (visible < (v + 1) * kLanes) {
-            const IVec seen = laneIndex() < (visible - v * kLanes);
-            p[i][v] = select(seen, p[i][v], Vec{});
-            ds[i][v] = select(seen, ds[i][v], Vec{});
-          }
-        }
+  // Rows of one tile see different numbers of keys: what the products over rows read beyond a row's keys is 0.
+  void clearKeys(int first, int count, int vecs) {
+    if (vecs == kKeyVecs) return;
+    for (int r = first; r < first + count; r += M::kStep) {
+      const int64_t at = int64_t(r / M::kStep) * kKeyBlock + vecs * kLanes;
+      std::fill_n(m_.weightsAlong + at, kKeyBlock - vecs * kLanes, Unit{});
+      std::fill_n(m_.dsAlong + at, kKeyBlock - vecs * kLanes, Unit{});
+    }
+  }
+
+  // Weights and score gradients of one row whose scores and dP are in memory.
+  template <int kVecs, bool kMasked>
+  void weightRow(int row, int slot, Vec* p, Vec* ds) {
+    const Vec top = splat(-m_.state.top[row]), inverse = splat(m_.inverse[row]), delta = splat(m_.delta[row]);
+    const int visible = m_.visible[row];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; v++) {
+      const Vec s = load(m_.scores + slot * kKeyBlock + v * kLanes);
+      const Vec d = load(m_.dp + slot * kKeyBlock + v * kLanes);
+      p[v] = exp2Below(fma(s, splat(shape_.scale2), top)) * inverse;
+      ds[v] = p[v] * (d - delta);
+      if (kMasked) {
+        p[v] = firstLanes(p[v], visible - v * kLanes, Vec{});
+        ds[v] = firstLanes(ds[v], visible - v * kLanes, Vec{});
       }
-      for (int i = 0; i < pair; i++) storeWeights<M>(m_.ds + (r + i) * (kKeyBlock / M::kStep), ds[i], kKeyVecs);
+    }
+  }
+
+  // The same for up to kTileRows rows, stored in the forms that the products read. Keys past kVecs get no product.
+  template <int kVecs, bool kMasked>
+  void weightRows(int first, int count) {
+    for (int r = 0; r < count; r += 2) {
+      Vec p[2][kVecs], ds[2][kVecs];
+      weightRow<kVecs, kMasked>(first + r, r, p[0], ds[0]);
+      if (r + 1 < count)
+        weightRow<kVecs, kMasked>(first + r + 1, r + 1, p[1], ds[1]);
+      else
+        for (int v = 0; v < kVecs; v++) p[1][v] = ds[1][v] = Vec{};
+      constexpr int kStride = kKeyBlock / M::kStep;
+      storeWeights<M, kVecs>(m_.ds + r * kStride, ds[0]);
+      if (r + 1 < kTileRows) storeWeights<M, kVecs>(m_.ds + (r + 1) * kStride, ds[1]);
       const int64_t to = int64_t((first + r) / M::kStep) * kKeyBlock;
-      storeAlong<M>(m_.weightsAlong + to, p[0], pair > 1 ? p[1] : nullptr, kKeyVecs);
-      storeAlong<M>(m_.dsAlong + to, ds[0], pair > 1 ? ds[1] : nullptr, kKeyVecs);
+      storeAlong<M, kVecs>(m_.weightsAlong + to, p[0], p[1]);
+      storeAlong<M, kVecs>(m_.dsAlong + to, ds[0], ds[1]);
     }
   }
 

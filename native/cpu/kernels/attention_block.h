@@ -58,7 +58,7 @@ inline int64_t alongUnits(const HeadShape& s) {
 
 // Softmax state of rows on their way through the keys.
 struct RowState {
-  float* top;  // [rows] maximum so far, times c
+  float* top;  // [rows + 16] maximum so far, times c
   float* sum;  // [rows][16]
   float* out;  // [rows][padded]
   void clear(int rows, int padded) const {
@@ -79,61 +79,80 @@ struct BlockScratch {
   typename M::Unit* guarded;  // [64 / step][padded]
 };
 
-// The first `count` of 64 scores; the others, and lanes past them, read as -inf.
-inline void loadScores(const float* s, int count, int vecs, Vec* x) {
-  const Vec none = splat(-std::numeric_limits<float>::infinity());
-  for (int v = 0; v < vecs; v++) {
+// Scores of one row; those of keys that it does not see, and lanes past the keys, read as -inf.
+template <int kVecs, bool kMasked>
+inline void loadScores(const float* s, int visible, Vec* x) {
+#pragma GCC unroll 4
+  for (int v = 0; v < kVecs; v++) {
     x[v] = load(s + v * kLanes);
-    if (count < (v + 1) * kLanes) x[v] = select(laneIndex() < (count - v * kLanes), x[v], none);
+    if (kMasked) x[v] = firstLanes(x[v], visible - v * kLanes, splat(-std::numeric_limits<float>::infinity()));
   }
 }
 
-template <class M>
-inline void storeWeights(typename M::Unit* to, const Vec* p, int vecs) {
+// A row as left operand of a product over keys; bf16 rounds to nearest even.
+template <class M, int kVecs>
+inline void storeWeights(typename M::Unit* to, const Vec* p) {
   if constexpr (M::kStep == 1) {
-    for (int v = 0; v < vecs; v++) store(to + v * kLanes, p[v]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; v++) store(to + v * kLanes, p[v]);
   } else {
 #if defined(__AVX512BF16__)
-    for (int v = 0; v < vecs; v += 2) {
-      const Vec high = v + 1 < vecs ? p[v + 1] : Vec{};
-      _mm512_storeu_si512(to + v * (kLanes / 2), (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)p[v]));
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; v += 2) {
+      const __m512 high = v + 1 < kVecs ? (__m512)p[v + 1 < kVecs ? v + 1 : v] : _mm512_setzero_ps();
+      _mm512_storeu_si512(to + v * (kLanes / 2), (__m512i)_mm512_cvtne2ps_pbh(high, (__m512)p[v]));
     }
 #endif
   }
 }
 
-// Softmax step of up to kTileRows rows whose scores are in scratch; leaves weights there and each row's factor in `a`.
+template <class M, int kVecs, bool kMasked>
+inline void softmaxRows(int rows, const int* visible, float scale2, const RowState& state,
+                        const BlockScratch<M>& scratch, float* factors) {
+  const Vec none = splat(-std::numeric_limits<float>::infinity());
+  Vec largest[kTileRows];
+  for (int r = 0; r < kTileRows; r++) {
+    largest[r] = none;
+    if (r >= rows) continue;
+    Vec x[kVecs];
+    loadScores<kVecs, kMasked>(scratch.scores + r * kKeyBlock, visible[r], x);
+    largest[r] = x[0];
+#pragma GCC unroll 4
+    for (int v = 1; v < kVecs; v++) largest[r] = larger(x[v], largest[r]);
+  }
+  const Vec before = firstLanes(load(state.top), rows, none);
+  const Vec after = larger(largestLanes(largest) * splat(scale2), before);
+  // a row that has seen nothing yet has top -inf; its exponents are taken against 0 and give 0
+  const Vec base = after == none ? Vec{} : after;
+  const Vec a = exp2Below(before - base);
+  storeFirst(state.top, after, rows);
+  float bases[kLanes];
+  store(bases, -base);
+  store(factors, a);
+  for (int r = 0; r < rows; r++) {
+    Vec x[kVecs], p[4] = {};
+    loadScores<kVecs, kMasked>(scratch.scores + r * kKeyBlock, visible[r], x);
+    const Vec top = splat(bases[r]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; v++) p[v] = exp2Below(fma(x[v], splat(scale2), top));
+    float* sum = state.sum + r * kLanes;
+    store(sum, fma(load(sum), splat(factors[r]), (p[0] + p[1]) + (p[2] + p[3])));
+    storeWeights<M, kVecs>(scratch.weights + int64_t(r) * (kKeyBlock / M::kStep), p);
+  }
+}
+
+// Softmax step of up to kTileRows rows whose scores are in scratch: moves their state on, leaves their weights in scratch
+// and in factors [16] what their sums so far are worth against the new maximum (1 for a row that sees nothing here).
+// state.top may be read up to 16 rows on.
 template <class M>
-inline void softmaxStep(int rows, const int* visible, int vecs, float scale2, const RowState& state,
-                        const BlockScratch<M>& scratch, float* a) {
-  float change[kLanes] = {};  // top - top', 0 where a row sees nothing
-  for (int r = 0; r < rows; r++) {
-    if (visible[r] <= 0) continue;
-    Vec x[kKeyVecs];
-    loadScores(scratch.scores + r * kKeyBlock, visible[r], vecs, x);
-    Vec most = x[0];
-    for (int v = 1; v < vecs; v++) most = vmax(most, x[v]);
-    const float here = largestLane(most) * scale2, before = state.top[r];
-    const float top = here > before ? here : before;
-    change[r] = before == top ? 0.0f : before - top;
-    state.top[r] = top;
-  }
-  Vec factors;
-  memcpy(&factors, change, sizeof factors);
-  factors = exp2Below(factors);
-  memcpy(a, &factors, sizeof factors);
-  for (int r = 0; r < rows; r++) {
-    Vec p[kKeyVecs] = {};
-    if (visible[r] > 0) {
-      Vec x[kKeyVecs];
-      loadScores(scratch.scores + r * kKeyBlock, visible[r], vecs, x);
-      const Vec top = splat(-state.top[r]);
-      for (int v = 0; v < vecs; v++) p[v] = exp2Below(fma(x[v], splat(scale2), top));
-      float* sum = state.sum + r * kLanes;
-      store(sum, fma(load(sum), splat(a[r]), (p[0] + p[1]) + (p[2] + p[3])));
-    }
-    storeWeights<M>(scratch.weights + int64_t(r) * (kKeyBlock / M::kStep), p, vecs);
-  }
+inline void softmaxStep(int rows, const int* visible, int least, int vecs, float scale2, const RowState& state,
+                        const BlockScratch<M>& scratch, float* factors) {
+  withVecs(vecs, [&](auto n) {
+    if (least >= n * kLanes)
+      softmaxRows<M, n, false>(rows, visible, scale2, state, scratch, factors);
+    else
+      softmaxRows<M, n, true>(rows, visible, scale2, state, scratch, factors);
+  });
 }
 
 // Values that a row sees, the others 0: for blocks where 0 * v would not be 0.
@@ -155,7 +174,7 @@ void attendBlock(const typename M::Unit* q, int rows, const int* visible, const 
                  const HeadShape& shape, const RowState& state, const BlockScratch<M>& scratch) {
   const int units = shape.dim / M::kStep;
   for (int r = 0; r < rows; r += kTileRows) {
-    int n = std::min(rows - r, kTileRows);
+    const int n = std::min(rows - r, kTileRows);
     int most = 0, least = kKeyBlock;
     for (int i = 0; i < n; i++) {
       most = std::max(most, visible[r + i]);
@@ -167,7 +186,7 @@ void attendBlock(const typename M::Unit* q, int rows, const int* visible, const 
     multiply<M, Start::kZero>({q + int64_t(r) * units, units, 1}, n, block.across, kKeyBlock, vecs, units,
                               scratch.scores, kKeyBlock);
     float a[kLanes];
-    softmaxStep(n, visible + r, vecs, shape.scale2, here, scratch, a);
+    softmaxStep(n, visible + r, least, vecs, shape.scale2, here, scratch, a);
     constexpr int kWeightStride = kKeyBlock / M::kStep;
     if (block.finite || (least == most && most == kKeyBlock)) {
       multiply<M, Start::kScale>({scratch.weights, kWeightStride, 1}, n, block.along, shape.padded, shape.vecs,

@@ -160,17 +160,72 @@ inline Vec exp2Below(Vec t) {
 #endif
 }
 
-inline float largestLane(Vec v) {
+// The larger of a and b; b where either is NaN.
+inline Vec larger(Vec a, Vec b) {
 #if defined(__AVX512F__)
-  return _mm512_reduce_max_ps((__m512)v);
+  return (Vec)_mm512_max_ps((__m512)a, (__m512)b);
 #else
+  return a > b ? a : b;
+#endif
+}
+
+inline float largestLane(Vec v) {
   for (int width = 8; width >= 1; width /= 2)
     for (int i = 0; i < width; i++) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
   return v[0];
+}
+
+// Lane r of the result is the largest lane of rows[r]; lanes past kTileRows are undefined.
+inline Vec largestLanes(const Vec* rows) {
+#if defined(__AVX512F__)
+  static_assert(kTileRows == 6);
+  const auto fold = [](__m512 a, __m512 b) { return _mm512_max_ps(a, b); };
+  const auto words = [&](Vec x, Vec y) {  // in each quarter: x, y, x, y
+    return fold(_mm512_unpacklo_ps((__m512)x, (__m512)y), _mm512_unpackhi_ps((__m512)x, (__m512)y));
+  };
+  const auto pairs = [&](__m512 x, __m512 y) {  // in each quarter: rows 0, 1, 2, 3
+    return fold(_mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(x), _mm512_castps_pd(y))),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(x), _mm512_castps_pd(y))));
+  };
+  const __m512 low = pairs(words(rows[0], rows[1]), words(rows[2], rows[3]));
+  const __m512 last = words(rows[4], rows[5]), high = pairs(last, last);
+  __m512 m = fold(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+  m = fold(m, _mm512_shuffle_f32x4(m, m, 0xb1));
+  return (Vec)_mm512_shuffle_f32x4(m, m, 0x08);
+#else
+  Vec m = {};
+  for (int r = 0; r < kTileRows; r++) m[r] = largestLane(rows[r]);
+  return m;
 #endif
 }
 
 inline IVec laneIndex() { return IVec{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
+
+// The first n lanes of x (n may be anything), `fill` in the others.
+inline Vec firstLanes(Vec x, int n, Vec fill) { return laneIndex() < n ? x : fill; }
+
+inline void storeFirst(float* p, Vec v, int n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
+#else
+  for (int i = 0; i < n; i++) p[i] = v[i];
+#endif
+}
+
+// Calls fn with an integral constant 1 .. kKeyVecs, so that loops over a row's vectors unroll.
+template <typename Fn>
+inline void withVecs(int vecs, Fn&& fn) {
+  switch (vecs) {
+    case 1:
+      return fn(std::integral_constant<int, 1>{});
+    case 2:
+      return fn(std::integral_constant<int, 2>{});
+    case 3:
+      return fn(std::integral_constant<int, 3>{});
+    default:
+      return fn(std::integral_constant<int, 4>{});
+  }
+}
 
 // One row of units: pairs along the row are neighbours already, so bf16 is copied as it is.
 template <class M, typename T>

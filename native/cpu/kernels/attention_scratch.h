@@ -44,7 +44,7 @@ class TileScratch {
     TileMemory<M>& t = m ? *m : none;
     take(&t.q, int64_t(rows_) * (shape_.dim / M::kStep));
     take(&t.visible, rows_);
-    take(&t.state.top, rows_);
+    take(&t.state.top, rows_ + kLanes);
     take(&t.state.sum, int64_t(rows_) * kLanes);
     take(&t.state.out, int64_t(rows_) * shape_.padded);
     take(&t.block.scores, kTileRows * kKeyBlock);

@@ -1,6 +1,4 @@
-import type { AttentionSegment } from '../../../lib/tensor/segments.js'
-
-/** Plain attention in float64, written from the definition: softmax over the keys that a row sees. */
+// Plain attention in float64, written from the definition: softmax over the keys that a row sees.
 
 export interface AttentionShape {
   heads: number
@@ -9,44 +7,65 @@ export interface AttentionShape {
   scale: number
 }
 
+/** q: [Tq, Hq, D], k and v: [Tk, Hkv, D] */
 export interface AttentionInputs {
-  q: Float64Array // [Tq, Hq, D]
-  k: Float64Array // [Tk, Hkv, D]
-  v: Float64Array // [Tk, Hkv, D]
+  q: Float64Array
+  k: Float64Array
+  v: Float64Array
 }
 
-/** Rounds what a low-precision implementation would store; the identity gives the exact result. */
-export type Round = (x: number) => number
-const exact: Round = (x) => x
+/** What a low-precision implementation would store; the identity gives the exact result. */
+type Round = (x: number) => number
 
-/** Keys that each query row sees; a key twice when two of its ranges hold it. */
-export function visibleKeys(segments: readonly AttentionSegment[], queries: number): number[][] {
+/** A segment as the op table has it. */
+export interface SegmentRow {
+  queries: readonly [number, number]
+  /** First own key, or -1. */
+  firstKey: number
+  causalOffset: number
+  spans: readonly (readonly [number, number])[]
+}
+
+/** Segments from the tables of a call. */
+export function segmentRows(segments: ArrayLike<number>, spans: ArrayLike<number>): SegmentRow[] {
+  return Array.from({ length: segments.length / 6 }, (_, i) => {
+    const [begin, end, firstKey, causalOffset, from, to] = Array.from({ length: 6 }, (_, c) => segments[i * 6 + c]!)
+    const seen = Array.from({ length: to! - from! }, (_, s): [number, number] => {
+      const at = (from! + s) * 2
+      return [spans[at]!, spans[at + 1]!]
+    })
+    return { queries: [begin!, end!], firstKey: firstKey!, causalOffset: causalOffset!, spans: seen }
+  })
+}
+
+/** Keys that each query row sees; a key twice where two of its ranges hold it. */
+export function visibleKeys(segments: readonly SegmentRow[], queries: number): number[][] {
   const seen: number[][] = Array.from({ length: queries }, () => [])
-  for (const { queries: q, keys, causalOffset, spans } of segments) {
+  for (const { queries: q, firstKey, causalOffset, spans } of segments) {
     for (let t = q[0]; t < q[1]; t++) {
       for (const [begin, end] of spans) for (let j = begin; j < end; j++) seen[t]!.push(j)
-      if (keys) for (let j = 0; j <= t - q[0] + causalOffset; j++) seen[t]!.push(keys[0] + j)
+      if (firstKey >= 0) for (let j = 0; j <= t - q[0] + causalOffset; j++) seen[t]!.push(firstKey + j)
     }
   }
   return seen
 }
 
-/** `round` is applied to weights and outputs, as plain bf16 code with fp32 accumulation does. */
-export function attentionReference(
+/** A row whose every score is -inf counts as one that sees nothing: 0 and lse -inf. `round` goes around p and out. */
+export function attention(
   { q, k, v }: AttentionInputs,
   { heads, kvHeads, dim, scale }: AttentionShape,
   seen: readonly number[][],
-  round: Round = exact,
+  round: Round,
 ): { out: Float64Array; lse: Float64Array } {
   const out = new Float64Array(q.length)
   const lse = new Float64Array(seen.length * heads).fill(Number.NEGATIVE_INFINITY)
   seen.forEach((keys, t) => {
-    if (keys.length === 0) return
     for (let h = 0; h < heads; h++) {
       const kv = Math.floor((h * kvHeads) / heads)
       const row = (t * heads + h) * dim
       const scores = keys.map((j) => scale * dot(q, row, k, (j * kvHeads + kv) * dim, dim))
       const top = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+      if (top === Number.NEGATIVE_INFINITY) continue
       const weights = scores.map((s) => Math.exp(s - top))
       const sum = weights.reduce((a, b) => a + b, 0)
       lse[t * heads + h] = top + Math.log(sum)
@@ -60,14 +79,19 @@ export function attentionReference(
   return { out, lse }
 }
 
-export function attentionBackwardReference(
-  { q, k, v }: AttentionInputs,
-  dOut: Float64Array,
+export interface BackwardInputs extends AttentionInputs {
+  out: Float64Array
+  lse: Float64Array
+  dOut: Float64Array
+}
+
+/** `round` goes around P, dS and the gradients. */
+export function attentionBackward(
+  { q, k, v, out, lse, dOut }: BackwardInputs,
   { heads, kvHeads, dim, scale }: AttentionShape,
   seen: readonly number[][],
-  round: Round = exact,
+  round: Round,
 ): { dq: Float64Array; dk: Float64Array; dv: Float64Array } {
-  const { out, lse } = attentionReference({ q, k, v }, { heads, kvHeads, dim, scale }, seen, round)
   const dq = new Float64Array(q.length)
   const dk = new Float64Array(k.length)
   const dv = new Float64Array(v.length)
@@ -80,11 +104,11 @@ export function attentionBackwardReference(
         const key = (j * kvHeads + kv) * dim
         const p = Math.exp(scale * dot(q, row, k, key, dim) - lse[t * heads + h]!)
         const ds = round(p * (dot(dOut, row, v, key, dim) - delta)) * scale
-        const rounded = round(p)
+        const weight = round(p)
         for (let d = 0; d < dim; d++) {
           dq[row + d]! += ds * k[key + d]!
           dk[key + d]! += ds * q[row + d]!
-          dv[key + d]! += rounded * dOut[row + d]!
+          dv[key + d]! += weight * dOut[row + d]!
         }
       }
     }
