@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -101,6 +101,20 @@ test('what is missing is named by its Debian package', () => {
   assert.equal(toolchain.missingPackages(all), [])
   assert.equal(toolchain.missingPackages({ ...all, oneDnn: false }), ['libdnnl-dev'])
   assert.equal(toolchain.missingPackages({ compiler: null, cmake: null, builder: null, oneDnn: false }).length, 4)
+})
+
+test('the lock file holds every package that another one asks for, so that npm ci takes it', () => {
+  const file = new URL('../../../package-lock.json', import.meta.url)
+  const { packages } = JSON.parse(readFileSync(file, 'utf8')) as {
+    packages: Record<string, { dependencies?: object; optionalDependencies?: object; devDependencies?: object }>
+  }
+  for (const [path, { dependencies, optionalDependencies, devDependencies }] of Object.entries(packages))
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies })) {
+      const found = Object.keys(packages).some(
+        (key) => key === `node_modules/${name}` || key === `${path}/node_modules/${name}`,
+      )
+      assert.ok(found, `${path || 'package.json'} asks for ${name}`)
+    }
 })
 
 test.run()
