@@ -3,8 +3,8 @@ import { LocalEngine } from '../../rollout/engine.js'
 import type { RolloutStats } from '../../rollout/meter.js'
 import { defaultSampling } from '../../rollout/settings.js'
 import type { Device } from '../../tensor/device.js'
-import { copy } from '../../tensor/ops.generated.js'
-import { dtypeBytes, empty, product, tensor } from '../../tensor/tensor.js'
+import { fill, sumSquares } from '../../tensor/ops.generated.js'
+import { dtypeBytes, empty, product } from '../../tensor/tensor.js'
 import { type BenchModelOptions, openBenchModel, peakRss, randomTokens } from './common.js'
 
 export interface BenchDecodeOptions extends BenchModelOptions {
@@ -33,7 +33,7 @@ export interface BenchDecodeResult {
   phases: { prefill: number; decode: number }
   /** What every decode step reads of the weights, in 10^9 bytes. */
   weights_gb: number
-  /** Bytes a second that a copy between two large buffers moves, reads and writes both counted, in this run. */
+  /** 10^9 bytes a second that this device reads from memory, measured in this run. */
   bandwidth_gb_s: number
   /** Bytes of weights a second that decoding reads, as a part of that bandwidth. */
   bandwidth_used: number
@@ -65,10 +65,9 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<BenchDec
     return out.stats!
   }
   await run(2) // touches the memory and makes what is made once
-  const before = await copyBandwidth(device)
   const stats = await run(options.new)
-  // The machine's share may change while we measure: the better of the two is the one that decoding had to beat.
-  const bandwidth = Math.max(before, await copyBandwidth(device))
+  const memory = peakRss() // before the bandwidth's buffer
+  const bandwidth = await readBandwidth(device)
   const weights = weightBytes(params)
   const result: BenchDecodeResult = {
     model: options.model,
@@ -81,7 +80,7 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<BenchDec
     prefill_tok_s: Math.round(stats.prefillTokens / stats.prefillSeconds),
     decode_tok_s: Math.round((10 * stats.decodeTokens) / stats.decodeSeconds) / 10,
     step_ms: (1000 * stats.decodeSeconds) / stats.decodeSteps,
-    ...peakRss(),
+    ...memory,
     phases: { prefill: stats.prefillSeconds, decode: stats.decodeSeconds },
     weights_gb: weights / 1e9,
     bandwidth_gb_s: bandwidth / 1e9,
@@ -98,24 +97,27 @@ function weightBytes(params: ParamStore): number {
   return values * dtypeBytes[params.dtype]
 }
 
-/** Bytes a second that copies between buffers larger than any cache move, the best of a few. */
-async function copyBandwidth(device: Device): Promise<number> {
-  const values = 48 * 2 ** 20
-  const from = tensor(new Float32Array(values), [values], { device })
-  const to = empty([values], { device })
+/**
+ * Bytes a second that the device reads from memory, the best of a few passes over a buffer larger than any cache. A sum of
+ * squares reads and hardly writes, as decoding does.
+ */
+async function readBandwidth(device: Device): Promise<number> {
+  const values = 64 * 2 ** 20
+  const buffer = empty([values], { device })
+  const sum = empty([1], { device })
   try {
-    copy(from, to)
-    await device.synchronize()
+    fill(buffer, { value: 1 })
     let best = Number.POSITIVE_INFINITY
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 6; i++) {
+      await device.synchronize()
       const start = performance.now()
-      copy(from, to)
+      sumSquares(buffer, sum)
       await device.synchronize()
       best = Math.min(best, (performance.now() - start) / 1000)
     }
-    return (2 * 4 * values) / best
+    return (dtypeBytes.f32 * values) / best
   } finally {
-    from.dispose()
-    to.dispose()
+    buffer.dispose()
+    sum.dispose()
   }
 }
