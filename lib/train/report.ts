@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fail } from '../errors.js'
 import { page } from './report/page.js'
 import { readRun } from './report/read.js'
@@ -16,7 +16,13 @@ export async function writeReport(folder: string, target: string = join(folder, 
 
 /** Writes one report that draws several runs over each other. */
 export async function writeComparison(folders: readonly string[], target: string): Promise<string> {
-  return save(target, page(await Promise.all(folders.map(readRun))))
+  const runs = await Promise.all(folders.map(readRun))
+  const twice = (name: string) => runs.filter((run) => run.name === name).length > 1
+  const named = runs.map((run) => ({
+    ...run,
+    name: twice(run.name) ? join(basename(dirname(run.path)), run.name) : run.name,
+  }))
+  return save(target, page(named))
 }
 
 /** A reader of the old file never sees half of the new one. */

@@ -264,7 +264,9 @@ function overlaid(spec: Spec, runs: readonly Run[]): Chart | null {
     const at = new Map(thinned[color]!.map((m, i) => [m.step, smooth[i]!]))
     return { label: run.name, color, kind: 'line', values: x.map((step) => at.get(step) ?? null) }
   })
-  return series.some((s) => s.values.some((v) => v !== null)) ? chart(spec, x, series) : null
+  const drawn = series.filter((s) => s.values.some((v) => v !== null))
+  const title = spec.lines!.length > 1 ? `${spec.title}: ${spec.lines![0]![1]}` : spec.title
+  return drawn.length > 0 ? { ...chart(spec, x, drawn), title } : null
 }
 
 /** Every k-th line, the last one always, so that a long run stays a small page. */

@@ -142,11 +142,13 @@ export function chartCard(chart: Chart): Markup {
 export function settings(config: Record<string, unknown>): Markup | null {
   const entries = Object.entries(config)
   if (entries.length === 0) return null
-  const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
   return html`<details class="card"><summary>Settings</summary><div class="scroll"><table><tbody>${entries.map(
-    ([key, value]) => html`<tr><th>${key}</th><td>${text(value)}</td></tr>`,
+    ([key, value]) => html`<tr><th>${key}</th><td>${setting(value)}</td></tr>`,
   )}</tbody></table></div></details>`
 }
+
+/** A setting's value as a config file would have it. */
+const setting = (value: unknown) => (typeof value === 'string' ? value : (JSON.stringify(value) ?? '–'))
 
 /** Several runs side by side. */
 export function comparison(runs: readonly Run[]): Markup {
@@ -158,6 +160,6 @@ export function comparison(runs: readonly Run[]): Markup {
   return html`<div class="card scroll"><table><thead><tr><th>run</th><th class="num">steps</th><th class="num">exact match</th><th class="num">reward</th><th class="num">KL</th>${keys.map((key) => html`<th>${key}</th>`)}</tr></thead>
     <tbody>${runs.map((run) => {
       const evaluation = run.evaluations.at(-1)?.exactMatch
-      return html`<tr><td>${run.name}</td><td class="num">${run.metrics.length}</td><td class="num">${evaluation ? `${percent(evaluation.value)} (${percent(evaluation.low)} to ${percent(evaluation.high)})` : '–'}</td><td class="num">${last(run, 'reward')}</td><td class="num">${last(run, 'kl')}</td>${keys.map((key) => html`<td>${JSON.stringify(run.config[key]) ?? '–'}</td>`)}</tr>`
+      return html`<tr><td>${run.name}</td><td class="num">${run.metrics.length}</td><td class="num">${evaluation ? `${percent(evaluation.value)} (${percent(evaluation.low)} to ${percent(evaluation.high)})` : '–'}</td><td class="num">${last(run, 'reward')}</td><td class="num">${last(run, 'kl')}</td>${keys.map((key) => html`<td>${setting(run.config[key])}</td>`)}</tr>`
     })}</tbody></table></div>`
 }
