@@ -86,14 +86,15 @@ function print(result: Result, json: boolean | undefined): void {
 export function benchCommand(program: Command): void {
   const bench = program
     .command('bench')
-    .description('measure this machine: a GRPO step, decoding, training')
+    .description('measure this machine: a GRPO step, decoding, training, single ops')
     .addHelpText(
       'after',
       `
 Examples:
   $ callgrad bench step --model shape:smollm2-135m --prompts 4 --group 8 --prompt-len 600 --new-tokens 96 --json
   $ callgrad bench decode --model M --sequences 64 --prompt 256 --new 64 --shared-prompt
-  $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512`,
+  $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512
+  $ callgrad bench ops --op attention rmsNorm`,
     )
 
   benchmark(bench, 'step', 'whole GRPO steps on random prompts: rollouts, loss, update')
@@ -147,5 +148,25 @@ Examples:
       const { sequences, len, steps, tokensPerMicrobatch } = o
       const { benchTrain } = await import('./bench/train.js')
       print(await benchTrain({ ...modelOf(o), ...counts({ sequences, len, steps, tokensPerMicrobatch }) }), o.json)
+    })
+
+  bench
+    .command('ops')
+    .description("single ops at a model's shapes, against roofs measured in the same run")
+    .option('--op <name...>', 'only these ops')
+    .option('--device <device>', 'auto, cpu, cuda:0, simt', 'auto')
+    .option('--dtype <dtype>', 'auto (both), fp32, bf16', 'auto')
+    .option('--seconds <s>', 'time given to each measurement', parseNumber)
+    .option('--json', 'print one line of JSON')
+    .action(async (o: { op?: string[]; device: string; dtype: string; seconds?: number; json?: boolean }) => {
+      const dtype = dtypeOf(o.dtype)
+      const { benchOps, formatOpBench } = await import('./bench/ops.js')
+      const report = await benchOps({
+        device: o.device,
+        ...(o.op && { ops: o.op }),
+        ...(dtype !== 'auto' && { dtypes: [dtype] }),
+        ...(o.seconds !== undefined && { seconds: o.seconds }),
+      })
+      console.log(o.json ? JSON.stringify(report) : formatOpBench(report))
     })
 }
