@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/parallel.h"
 #include "cpu/isa.h"
 #include "cpu/packed_weight.h"
 
@@ -55,6 +56,10 @@ struct Library {
   std::string name;  // empty: not usable
 
   Library() {
+    // libgomp reads these once, when oneDNN brings it in. It spins briefly, then sleeps: a spinning
+    // pool would starve the JS thread and our own helpers on a small machine.
+    setenv("OMP_NUM_THREADS", std::to_string(threadCount()).c_str(), 1);
+    setenv("GOMP_SPINCOUNT", "4000", 0);
     void* handle = dlopen("libdnnl.so.2", RTLD_NOW | RTLD_LOCAL);
     if (!handle) return;
 #define CG_DNNL_LOAD(name)                                                       \
