@@ -9,7 +9,7 @@ import { datasetSchema } from '../train/config/run.js'
 import { applySettings } from './config-file.js'
 import { describeExamples, openExamples, questionOf } from './examples.js'
 import { parseNumber } from './generate.js'
-import { bold, dim, printable } from './ui/style.js'
+import { bold, dim, printable, textWidth } from './ui/style.js'
 import { fold, pairs, table } from './ui/table.js'
 
 interface Options {
@@ -77,7 +77,7 @@ async function inspect(file: string, options: Options): Promise<void> {
     console.log(JSON.stringify({ report: dataset.report, examples: shown }))
     return
   }
-  const width = Math.min(110, process.stdout.columns ?? 100)
+  const width = textWidth()
   console.log(`${describeExamples(dataset)}\n`)
   for (const example of shown) {
     console.log(bold(example.id))

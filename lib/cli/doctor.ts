@@ -1,5 +1,6 @@
 // `callgrad doctor`: what this machine offers, and what is missing.
 
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
@@ -14,7 +15,9 @@ interface Diagnosis {
   cpu: { model: string; threads: number; features: string[] }
   memory: { total: number; available: number }
   disk: { free: number }
+  /** The library's file, where the loader finds it; `gemm` says what multiplies matrices. */
   oneDnn: string | null
+  gemm: string | null
   addon: { loaded: boolean; reason?: string }
   devices: { name: string; available: boolean; description: string; reason?: string | undefined }[]
 }
@@ -35,6 +38,16 @@ function availableMemory(): number {
   return line ? Number(line[1]) * 1024 : freemem()
 }
 
+/** Path of a shared library that the dynamic loader knows, or null. */
+function findLibrary(name: string): string | null {
+  for (const ldconfig of ['ldconfig', '/sbin/ldconfig']) {
+    const { status, stdout } = spawnSync(ldconfig, ['-p'], { encoding: 'utf8' })
+    const line = status === 0 && stdout.split('\n').find((text) => text.trim().startsWith(name))
+    if (line) return line.split(' => ')[1] ?? null
+  }
+  return null
+}
+
 async function diagnose(): Promise<Diagnosis> {
   const disk = await statfs('.')
   const result: Diagnosis = {
@@ -43,7 +56,8 @@ async function diagnose(): Promise<Diagnosis> {
     cpu: { model: cpus()[0]?.model.trim() ?? 'unknown', threads: availableParallelism(), features: cpuFeatures() },
     memory: { total: totalmem(), available: availableMemory() },
     disk: { free: disk.bavail * disk.bsize },
-    oneDnn: null,
+    oneDnn: findLibrary('libdnnl.so'),
+    gemm: null,
     addon: { loaded: false },
     devices: [],
   }
@@ -51,7 +65,7 @@ async function diagnose(): Promise<Diagnosis> {
     const { devices } = await import('../tensor/device.js')
     result.devices = devices()
     result.addon = { loaded: true }
-    result.oneDnn = /oneDNN [\d.]+/.exec(result.devices.map((d) => d.description).join(' '))?.[0] ?? null
+    result.gemm = /GEMM by (.*)$/.exec(result.devices.find((d) => d.name === 'cpu')?.description ?? '')?.[1] ?? null
   } catch (error) {
     result.addon = { loaded: false, reason: (error as Error).message }
   }
@@ -75,7 +89,8 @@ function show(d: Diagnosis): string {
       ['memory', `${bytes(d.memory.available)} available of ${bytes(d.memory.total)}`],
       ['disk', `${bytes(d.disk.free)} free here`],
       ['addon', d.addon.loaded ? green('loads') : `${red('does not load')}: ${d.addon.reason}`],
-      ['oneDNN', d.oneDnn ?? yellow("not found: callgrad's own matrix multiplication is used, which is slower")],
+      ['oneDNN', d.oneDnn ?? 'not found'],
+      ['matrices', `multiplied by ${d.gemm ?? 'nothing'}`],
     ]),
     d.devices.length > 0 ? `\n${table(['device', 'state', ''], d.devices.map(device))}` : '',
   ].join('\n')

@@ -8,7 +8,7 @@ import { parseNumber } from './generate.js'
 import type { Measured } from './held-out.js'
 import { type ConfigOptions, withSettings } from './options.js'
 import { duration, percent } from './ui/format.js'
-import { bold, dim, green, printable, red } from './ui/style.js'
+import { bold, dim, green, printable, red, textWidth } from './ui/style.js'
 import { fold, pairs, table } from './ui/table.js'
 
 interface Options extends ConfigOptions {
@@ -137,7 +137,7 @@ function summary(before: Measured, after: Measured, questions: readonly Question
     l.nameRate ? percent(l.nameRate.value) : '–',
     l.meanLength ? l.meanLength.value.toFixed(1) : '–',
   ])
-  const width = Math.min(110, process.stdout.columns ?? 100)
+  const width = textWidth()
   const answers = questions.map((q) =>
     [
       fold(bold(printable(q.question)), width, '  '),

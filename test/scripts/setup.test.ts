@@ -24,7 +24,10 @@ const setup = (await script('setup.mjs')) as {
   dropOrphans(root: string): void
 }
 const { packagesAreCurrent } = (await script('support/packages.mjs')) as { packagesAreCurrent(root: string): boolean }
-const toolchain = (await script('support/toolchain.mjs')) as { missingPackages(found: Found): string[] }
+const toolchain = (await script('support/toolchain.mjs')) as {
+  missingPackages(found: Found): string[]
+  install(packages: string[], options: { log: string }): Promise<void>
+}
 
 const test = suite<{ root: string }>('setup')
 test.before.each((context) => {
@@ -101,6 +104,19 @@ test('what is missing is named by its Debian package', () => {
   assert.equal(toolchain.missingPackages(all), [])
   assert.equal(toolchain.missingPackages({ ...all, oneDnn: false }), ['libdnnl-dev'])
   assert.equal(toolchain.missingPackages({ compiler: null, cmake: null, builder: null, oneDnn: false }).length, 4)
+})
+
+test('who may not install is told the one command that does', async ({ root }) => {
+  const getuid = process.getuid!
+  process.getuid = () => 1000
+  try {
+    await toolchain.install(['g++', 'libdnnl-dev'], { log: join(root, 'log') })
+    assert.unreachable('it must not try')
+  } catch (error) {
+    assert.match((error as Error).message, /missing: g\+\+, libdnnl-dev\. To install:\n\n {4}.*g\+\+ libdnnl-dev/)
+  } finally {
+    process.getuid = getuid
+  }
 })
 
 test('the lock file holds every package that another one asks for, so that npm ci takes it', () => {

@@ -36,3 +36,6 @@ export function printable(text: string): string {
 
 export const pad = (text: string, width: number) => text + ' '.repeat(Math.max(0, width - displayWidth(text)))
 export const padLeft = (text: string, width: number) => ' '.repeat(Math.max(0, width - displayWidth(text))) + text
+
+/** Columns for running text: the terminal's, but no line longer than is good to read. A terminal of no width says 0. */
+export const textWidth = () => Math.min(110, process.stdout.columns || 100)
