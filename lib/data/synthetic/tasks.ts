@@ -21,7 +21,7 @@ export interface Difficulty {
   parameters: readonly [number, number]
   /** Chance that a parameter is optional and the question leaves it out. */
   optional: number
-  /** Chance of a second call. */
+  /** Chance of a second call, of another tool where the prompt has one. */
   parallel: number
 }
 
@@ -63,7 +63,10 @@ export function syntheticTask(seed: number, split: 'train' | 'heldout', index: n
   const random = Random.of('synthetic', seed, split, index)
   const { tools, asked } = drawTools(random, split, difficulty)
   const calls = [drawCall(random, asked, difficulty)]
-  if (random.chance(difficulty.parallel)) calls.push(drawCall(random, random.pick(tools), difficulty))
+  if (random.chance(difficulty.parallel)) {
+    const others = tools.filter((tool) => tool !== asked)
+    calls.push(drawCall(random, random.pick(others.length > 0 ? others : tools), difficulty))
+  }
   return { id: `${split}-${seed}-${index}`, tools, calls, question: wordQuestion(random, calls) }
 }
 
