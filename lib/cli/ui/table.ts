@@ -28,6 +28,16 @@ export function pairs(entries: readonly (readonly [string, string])[]): string {
   return entries.map(([key, value]) => `  ${dim(pad(key, width))}  ${value}`).join('\n')
 }
 
+/** As much of a word as `room` columns hold. */
+function prefixOf(word: string, room: number): string {
+  let prefix = ''
+  for (const char of word) {
+    if (displayWidth(prefix + char) > room) break
+    prefix += char
+  }
+  return prefix
+}
+
 /** Folds a text to `width` columns at spaces; longer words are cut. Every line gets `indent`. */
 export function fold(text: string, width: number, indent = ''): string {
   const room = Math.max(10, width - displayWidth(indent))
@@ -38,8 +48,9 @@ export function fold(text: string, width: number, indent = ''): string {
       while (displayWidth(word) > room) {
         if (line) lines.push(line)
         line = ''
-        lines.push(word.slice(0, room))
-        word = word.slice(room)
+        const cut = prefixOf(word, room)
+        lines.push(cut)
+        word = word.slice(cut.length)
       }
       const longer = line ? `${line} ${word}` : word
       if (displayWidth(longer) > room) {
