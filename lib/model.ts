@@ -197,18 +197,21 @@ export async function loadModel(
   }
 }
 
+export interface NewModelOptions extends ModelOptions {
+  /** The same seed gives the same weights on every machine. */
+  seed?: number
+  /** Standard deviation of matrices. 0.02 suits large models; one of a million weights learns faster from about 0.08. */
+  initStd?: number
+  tokenizer?: TokenizerFiles | null
+}
+
 /** A model with random weights, for training from scratch and for benchmarks. */
 export function createModel(
   config: DecoderConfig,
-  {
-    device = 'auto',
-    dtype = 'auto',
-    seed = 0,
-    tokenizer = null,
-  }: ModelOptions & { seed?: number; tokenizer?: TokenizerFiles | null } = {},
+  { device = 'auto', dtype = 'auto', seed = 0, initStd = 0.02, tokenizer = null }: NewModelOptions = {},
 ): Model {
   const d = openDevice(device)
   const params = new ParamStore(config, d, computeDType(d, dtype))
-  initializeParams(params, { seed })
+  initializeParams(params, { seed, std: initStd })
   return new Model(params, { generationConfig: null, tokenizer, tokenizerMissing: null })
 }

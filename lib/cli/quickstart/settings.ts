@@ -19,6 +19,7 @@ const schema = z.strictObject({
     numHeads: z.int().min(1),
     numKvHeads: z.int().min(1),
     headDim: z.int().min(8),
+    initStd: z.number().gt(0),
   }),
   tasks: z.strictObject({
     /** Demonstrated tasks, tasks for reinforcement learning (none is in both), and held-out ones, whose tools no training task has. */
@@ -36,36 +37,53 @@ const schema = z.strictObject({
 
 export type QuickstartSettings = z.output<typeof schema>
 
-/** Sizes for two cores: about a minute of supervised training and four of reinforcement learning. */
+/**
+ * Sizes for two cores: about a minute and a half of supervised training and two and a half of reinforcement learning.
+ *
+ * What made a model of under a million weights learn to copy from its prompt (AMD EPYC of the Zen 4 kind, 2 cores, held-out exact
+ * match after SFT on flawless demonstrations): weights drawn with a deviation of 0.08 in place of 0.02 (8 % to 38 % at equal
+ * time), small batches and many steps (16 examples; 64 were worse at equal tokens), two wide layers with eight heads in place of
+ * three narrow ones (67 % to 77 %), two or three short tools in place of four long ones.
+ */
 const defaults = {
   seed: 0,
   dtype: 'auto',
-  model: { hiddenSize: 160, intermediateSize: 448, numLayers: 4, numHeads: 4, numKvHeads: 2, headDim: 40 },
-  tasks: { sft: 6000, grpo: 6000, heldOut: 300, tools: [2, 4], parameters: [1, 3], optional: 0.15, parallel: 0.3 },
+  model: {
+    hiddenSize: 160,
+    intermediateSize: 480,
+    numLayers: 2,
+    numHeads: 8,
+    numKvHeads: 8,
+    headDim: 32,
+    initStd: 0.08,
+  },
+  tasks: { sft: 22_400, grpo: 9600, heldOut: 300, tools: [2, 3], parameters: [1, 2], optional: 0, parallel: 0.3 },
   sft: {
-    examplesPerStep: 32,
-    maxSteps: 300,
-    learningRate: 3e-3,
+    examplesPerStep: 16,
+    maxSteps: 1400,
+    learningRate: 4e-3,
     lrSchedulerType: 'cosine',
     warmupSteps: 20,
+    adamBeta2: 0.95,
+    weightDecay: 0.01,
     tokensPerMicrobatch: 4096,
     saveSteps: 0,
     saveTotalLimit: 1,
   },
   grpo: {
-    promptsPerStep: 16,
+    promptsPerStep: 32,
     numGenerations: 8,
     maxCompletionLength: 96,
-    maxSteps: 150,
-    learningRate: 3e-4,
-    lrSchedulerType: 'constant',
-    warmupSteps: 5,
+    maxSteps: 300,
+    learningRate: 7e-4,
+    lrSchedulerType: 'linear',
+    lossType: 'grpo',
     beta: 0,
-    tokensPerMicrobatch: 4096,
+    tokensPerMicrobatch: 8192,
     kvMemory: '256MB',
-    saveSteps: 50,
+    saveSteps: 100,
     saveTotalLimit: 1,
-    evalSteps: 25,
+    evalSteps: 50,
   },
 }
 

@@ -7,6 +7,7 @@ import { syntheticTokenizer } from '../../data/synthetic/tokenizer.js'
 import { createModel, type Model } from '../../model.js'
 import type { DecoderConfig } from '../../nn/config.js'
 import { toolCallReward } from '../../reward/tool-call.js'
+import type { RewardFunction } from '../../reward/types.js'
 import { Tokenizer } from '../../text/tokenizer.js'
 import { GRPOTrainer } from '../../train/grpo.js'
 import { SFTTrainer } from '../../train/sft.js'
@@ -28,12 +29,12 @@ export interface Stages {
 }
 
 /** A model of the Qwen3 family with random weights, as large as the settings say. */
-function freshModel({ model, seed, dtype }: QuickstartSettings): Model {
+function freshModel({ model: { initStd, ...shape }, seed, dtype }: QuickstartSettings): Model {
   const files = syntheticTokenizer()
   const { vocabSize, eosTokenId, padTokenId } = new Tokenizer(files)
   const config: DecoderConfig = {
     family: 'qwen3',
-    ...model,
+    ...shape,
     vocabSize,
     rmsNormEps: 1e-6,
     ropeTheta: 10_000,
@@ -46,7 +47,18 @@ function freshModel({ model, seed, dtype }: QuickstartSettings): Model {
     eosTokenIds: eosTokenId === null ? [] : [eosTokenId],
     padTokenId,
   }
-  return createModel(config, { dtype, seed, tokenizer: files })
+  return createModel(config, { dtype, seed, initStd, tokenizer: files })
+}
+
+/**
+ * Tool-N1's reward v0 for replies that end. v0 looks at the last call only, so a model paid by it alone unlearns to stop: what
+ * it writes after the call costs nothing.
+ */
+const exactAndEnded: RewardFunction = async (sample) => {
+  const score = await toolCallReward('v0')(sample)
+  if (sample.finishReason === 'stop' || score === null) return score
+  const details = typeof score === 'number' ? {} : score
+  return { ...details, reward: 0, explain: 'the reply does not end' }
 }
 
 /** Makes the model and the tasks. */
@@ -93,7 +105,7 @@ export async function prepare(settings: QuickstartSettings, folder: string, json
       const trainer = new GRPOTrainer({
         model,
         dataset: practice,
-        reward: { name: 'v0', fn: toolCallReward('v0') },
+        reward: { name: 'v0', fn: exactAndEnded },
         config,
         evaluate: trainerEvaluation(model, heldOut.slice(0, 100), sampling),
         ...view.hooks,

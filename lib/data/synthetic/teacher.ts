@@ -34,9 +34,9 @@ export const carefulTeacher: TeacherHabits = {
 export const sloppyTeacher: TeacherHabits = {
   looseNumbers: 0.65,
   looseDigits: 0.65,
-  looseBooleans: 0.3,
+  looseBooleans: 0.6,
   looseLists: 0.3,
-  dropsCalls: 0.6,
+  dropsCalls: 0.65,
   skipsThought: 0.15,
 }
 
