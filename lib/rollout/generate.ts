@@ -6,6 +6,12 @@ import type { GenerateRequest, Rollout } from './types.js'
 /** Progress is reported at most this often. */
 const progressSeconds = 0.1
 
+/** A step that is queued, and the last batch of prompts queued before it: where that failed, what the step drew means nothing. */
+interface Flight {
+  prompts: Promise<void> | null
+  result: Promise<StepResult>
+}
+
 /**
  * Runs a scheduler's plan on a model until every completion has ended. One decode step is always queued ahead of the one
  * that is being read, so the device never waits for JS.
@@ -35,28 +41,29 @@ export async function runRollouts(
   let steps = 0
   let rows = 0
   try {
-    let flying: Promise<StepResult> | null = null
+    let flying: Flight | null = null
     for (;;) {
       signal?.throwIfAborted()
-      let computing: Promise<void> | null = null
+      let prompts: Promise<void> | null = null
       for (const pieces of scheduler.admit()) {
         const batch = track('prefill', model.prefill(pieces))
-        await computing // at most two batches are queued: a long list of prompts can be aborted, too
+        await prompts // at most two batches are queued: a long list of prompts can be aborted, too
         signal?.throwIfAborted()
-        computing = batch
+        prompts = batch
       }
-      let next: Promise<StepResult> | null = null
+      let next: Flight | null = null
       if (scheduler.rows > 0) {
         const { batch, ownPages } = scheduler.prepare()
         if (batch) model.compose(batch)
         if (ownPages) model.growPages(ownPages)
-        next = track('decode', model.step())
+        next = { prompts, result: track('decode', model.step()) }
         steps++
         rows += scheduler.rows
         scheduler.queueStep()
       }
       if (flying) {
-        const { tokens, logprobs } = await flying
+        await flying.prompts
+        const { tokens, logprobs } = await flying.result
         scheduler.accept(tokens, logprobs, onToken)
         report(false)
       } else if (!next) break

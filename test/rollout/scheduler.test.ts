@@ -230,6 +230,21 @@ test('a failing step rejects once, after everything queued has settled', async (
   assert.is(model.queued, 0)
 })
 
+test('a prompt that could not be computed fails the request, whichever batch it was in', async () => {
+  for (const failing of [0, 1, 2]) {
+    const prompts = [5, 9, 12].map((n) => Array.from({ length: n }, (_, i) => i))
+    const { model, scheduler } = make({ prompts }, () => new Promise((r) => setImmediate(r)))
+    model.failPrefillAt = failing
+    try {
+      await runRollouts(scheduler, model, {})
+      assert.unreachable()
+    } catch (error) {
+      assert.match((error as Error).message, 'the prefill failed', `batch ${failing}`)
+    }
+    assert.is(model.queued, 0)
+  }
+})
+
 test('NaN from the model names prompt, sample and token', async () => {
   const { model, scheduler } = make({})
   model.nanAt = 2

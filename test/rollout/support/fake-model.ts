@@ -44,6 +44,8 @@ export class FakeModel implements StepModel {
   disposed = false
   /** Makes the step of this number fail. */
   failAt = -1
+  /** Makes the prefill of this number fail; as on a device, later work runs nevertheless. */
+  failPrefillAt = -1
   /** Makes the step of this number yield NaN. */
   nanAt = -1
   readonly #memory: Int32Array
@@ -83,8 +85,10 @@ export class FakeModel implements StepModel {
 
   prefill(pieces: readonly PrefillPiece[]): Promise<void> {
     const copy = pieces.map((p) => ({ ...p, tokens: [...p.tokens], pages: [...p.pages] }))
+    const number = this.prefillTokens.length
     this.prefillTokens.push(copy.reduce((n, p) => n + p.tokens.length, 0))
     return this.#enqueue(() => {
+      if (number === this.failPrefillAt) throw new Error('the prefill failed')
       for (const { tokens, start, pages } of copy) {
         for (const [i, token] of tokens.entries()) this.#memory[this.#slot(pages, 0, start + i)] = token
       }
