@@ -52,7 +52,17 @@ struct TileOperands {
   const T* a;
   int64_t row, step;  // element strides of A: between rows, between depth steps
   const T* b;         // panel, from its first depth step and the tile's first column
+  int64_t ahead =
+      0;  // bytes from what is read of b to what the core will want after it; 0: unknown
 };
+
+// Two cache lines of what comes next, into L2, for each depth step.
+inline constexpr int64_t kLine = 64, kLinesAhead = 2;
+inline void prefetch(const void* p, int64_t ahead) {
+  const char* line = static_cast<const char*>(p) + ahead;
+  __builtin_prefetch(line, 0, 2);
+  __builtin_prefetch(line + kLine, 0, 2);
+}
 
 template <int MR, int NV>
 inline void depthStep(const float* a, int64_t row, const float* b, Reg (&acc)[MR][NV]) {
@@ -99,14 +109,17 @@ inline void depthStepPairs(Pairs pairs, const BFloat16* b, Reg (&acc)[MR][NV]) {
 template <int MR, int NV>
 inline void depthLoop(const TileOperands<float>& o, int64_t depth, Reg (&acc)[MR][NV]) {
   const float *a = o.a, *b = o.b;
-  for (int64_t k = 0; k < depth; k++, a += o.step, b += kPanelStep<float>)
+  for (int64_t k = 0; k < depth; k++, a += o.step, b += kPanelStep<float>) {
+    prefetch(b, o.ahead);
     depthStep(a, o.row, b, acc);
+  }
 }
 
 template <int MR, int NV>
 inline void depthLoop(const TileOperands<BFloat16>& o, int64_t depth, Reg (&acc)[MR][NV]) {
   const BFloat16 *a = o.a, *b = o.b;
   for (int64_t k = 0; k < depth / 2; k++, a += o.step, b += kPanelStep<BFloat16>) {
+    prefetch(b, o.ahead);
     depthStepPairs(
         [&](int i) {
           uint32_t u;
