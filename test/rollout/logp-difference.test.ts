@@ -90,12 +90,15 @@ for (const [name, config] of Object.entries(tinyConfigs)) {
         const now = { ...settings, ...changes }
         const rollouts = [...(await draw(params, { prompts, settings: now })).values()]
         const groups = prompts.map((prompt, i) => ({ prompt, completions: rollouts.filter((r) => r.prompt === i) }))
-        for (const part of [groups, groups.slice(3, 4), groups.slice(6)]) {
-          const scores = forwardLogprobs(params, packGroups(part), { temperature: now.temperature })
-          const { logprob } = await scores.read()
-          scores.dispose()
-          const drawn = part.flatMap((g) => g.completions.flatMap((c) => [...c.logprobs]))
-          assert.equal(bits(logprob), bits(Float32Array.from(drawn)))
+        const subGroup = { prompt: groups[6]!.prompt, completions: groups[6]!.completions.slice(2, 5) }
+        for (const part of [groups, groups.slice(3, 4), groups.slice(6), [subGroup]]) {
+          for (const options of [{}, { train: true }, { train: true, checkpointActivations: true }]) {
+            const scores = forwardLogprobs(params, packGroups(part), { temperature: now.temperature, ...options })
+            const { logprob } = await scores.read()
+            scores.dispose()
+            const drawn = part.flatMap((g) => g.completions.flatMap((c) => [...c.logprobs]))
+            assert.equal(bits(logprob), bits(Float32Array.from(drawn)))
+          }
         }
       }
       params.dispose()
