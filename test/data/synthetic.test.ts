@@ -68,15 +68,6 @@ test('difficulty is what it says', () => {
   }
 })
 
-test('a ramp begins with one tool, one parameter, one call and ends with the full difficulty', () => {
-  const ramp = syntheticExamples({ split: 'train', count: 400, rampUp: 0.5 })
-  const toolsOf = (from: number, to: number) => ramp.slice(from, to).map(({ tools }) => tools.length)
-  assert.is(Math.max(...toolsOf(0, 20)), 1)
-  assert.ok(ramp.slice(0, 20).every(({ truth }) => (JSON.parse(truth ?? '') as unknown[]).length === 1))
-  assert.ok(Math.max(...toolsOf(90, 110)) <= 2)
-  assert.equal(ramp.slice(200), syntheticExamples({ split: 'train', count: 400 }).slice(200))
-})
-
 test('a sloppy teacher makes its mistakes as often as it is told, and no others', () => {
   const sloppy = syntheticExamples({ split: 'train', count: 3000, teacher: sloppyTeacher })
   const parallel = sloppy.filter(({ truth }) => (JSON.parse(truth ?? '') as unknown[]).length === 2)

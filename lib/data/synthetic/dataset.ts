@@ -9,11 +9,6 @@ export interface SyntheticSettings {
   /** Number of the first task: disjoint ranges of one seed and split are disjoint lists of tasks. Default 0. */
   from?: number
   difficulty?: Partial<Difficulty>
-  /**
-   * The first part of the tasks, as a fraction of `count`, is easier, rising from one tool with one parameter and one call to the full
-   * difficulty. A model that starts from nothing learns to copy from short prompts several times faster. Default 0.
-   */
-  rampUp?: number
   /** Who writes `reply`. Default: a teacher who makes no mistakes. */
   teacher?: TeacherHabits
 }
@@ -23,11 +18,11 @@ export interface SyntheticSettings {
  * `heldout`. Rendered with {@link chatTemplate}.
  */
 export function syntheticExamples(settings: SyntheticSettings): Example[] {
-  const { split, count, seed = 0, from = 0, rampUp = 0, teacher = carefulTeacher } = settings
+  const { split, count, seed = 0, from = 0, teacher = carefulTeacher } = settings
   const difficulty = { ...defaultDifficulty, ...settings.difficulty }
   checkDifficulty(difficulty)
   return Array.from({ length: count }, (_, i) => {
-    const task = syntheticTask(seed, split, from + i, eased(difficulty, i / (rampUp * count)))
+    const task = syntheticTask(seed, split, from + i, difficulty)
     return {
       id: task.id,
       messages: [{ role: 'user', content: task.question }],
@@ -36,19 +31,4 @@ export function syntheticExamples(settings: SyntheticSettings): Example[] {
       reply: demonstrate(task, teacher, seed),
     }
   })
-}
-
-/** A part of a difficulty: 0 is the easiest, 1 and more is all of it. */
-function eased(difficulty: Difficulty, part: number): Difficulty {
-  if (!(part < 1)) return difficulty
-  const range = ([low, high]: readonly [number, number]): [number, number] => [
-    Math.max(1, Math.round(low * part)),
-    Math.max(1, Math.round(high * part)),
-  ]
-  return {
-    tools: range(difficulty.tools),
-    parameters: range(difficulty.parameters),
-    optional: difficulty.optional * part,
-    parallel: difficulty.parallel * part,
-  }
 }

@@ -1,3 +1,12 @@
+// A tokenizer of about 600 tokens in which every word of the synthetic tasks is one token, the same one in a tool's signature, in a
+// question and in a call (spaces belong to the joints between words: ` is `, `, `), and every recurring piece of JSON is one token: a
+// value is copied by copying one token. Bytes are in it too, so any text round-trips.
+//
+// The format is Hugging Face's tokenizer.json: byte-level BPE with `ignore_merges` (a piece that is in the vocabulary is one token) and
+// no merges (any other piece is its bytes). Tried: no ` is ` between a parameter and its value, the space then part of the
+// parameter's token: its name is then one token in a question and another in a call; 13 % against 33 % exact match on held-out tasks
+// after 600 steps on flawless demonstrations (one run each).
+
 import type { TokenizerFiles } from '../../formats/model-source.js'
 import {
   booleanParameters,
@@ -10,14 +19,6 @@ import {
   wordParameters,
 } from './lexicon.js'
 
-/**
- * A tokenizer of about 650 tokens in which every word of the synthetic tasks is one token, the same one in a tool's signature, in a
- * question and in a call (spaces belong to the joints between words: ` is `, `, `), and every recurring piece of JSON is one token. A model
- * of a million weights learns within a minute to copy such tokens. Bytes are in it too, so any text round-trips.
- *
- * The format is Hugging Face's tokenizer.json: byte-level BPE with `ignore_merges` (a piece that is in the vocabulary is one token)
- * and no merges (any other piece is its bytes).
- */
 const specialTokens = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'] as const
 const tagTokens = ['<think>', '</think>', '<tool_call>', '</tool_call>'] as const
 
