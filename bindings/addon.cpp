@@ -1,4 +1,5 @@
-// N-API glue: translates calls, owns handles and devices of one environment, holds no logic of its own.
+// N-API glue: translates calls, owns handles and devices of one environment, holds no logic of its
+// own.
 //
 // Op calls go through one shared Float64Array, so that a call costs one N-API crossing:
 //   in:  [device, in_0 … in_n-1 (tensor or -1), attr_0 … , out_0 … (preallocated tensor or -1)]
@@ -41,7 +42,8 @@ struct Delivery {
 };
 
 Napi::Error makeError(Napi::Env env, const std::string& where, const Status& status) {
-  const std::string message = (status.message().rfind('[', 0) == 0 ? "" : "[" + where + "] ") + status.message();
+  const std::string message =
+      (status.message().rfind('[', 0) == 0 ? "" : "[" + where + "] ") + status.message();
   Napi::Error e = status.code() == Code::kType || status.code() == Code::kDType
                       ? Napi::Error(Napi::TypeError::New(env, message))
                   : status.code() == Code::kShape || status.code() == Code::kRange
@@ -80,7 +82,8 @@ class Addon : public Napi::Addon<Addon> {
     deliver_.Unref(env);
   }
 
-  // The environment (also a worker thread's) closes: what runs ends, what is queued is dropped, then its memory goes.
+  // The environment (also a worker thread's) closes: what runs ends, what is queued is dropped,
+  // then its memory goes.
   ~Addon() {
     for (auto& d : devices_) d->stream().abandon();
     devices_drain();
@@ -96,13 +99,15 @@ class Addon : public Napi::Addon<Addon> {
 
   Device* deviceAt(Napi::Env env, double index) {
     if (!(index >= 0) || index >= double(devices_.size()))
-      throw makeError(env, "device", error(Code::kType, "expected a device from device(), got %g", index));
+      throw makeError(env, "device",
+                      error(Code::kType, "expected a device from device(), got %g", index));
     return devices_[size_t(index)].get();
   }
 
   Handle& handleAt(Napi::Env env, const char* where, double id) {
     if (Handle* h = handles_.find(id)) return *h;
-    throw makeError(env, where, error(Code::kDisposed, "expected a live tensor, got one that was disposed"));
+    throw makeError(env, where,
+                    error(Code::kDisposed, "expected a live tensor, got one that was disposed"));
   }
 
   // Napi::Number::DoubleValue of anything: NaN where JS gave something else.
@@ -118,7 +123,8 @@ class Addon : public Napi::Addon<Addon> {
       Napi::Object op = Napi::Object::New(env);
       op.Set("name", d.name);
       op.Set("doc", d.doc);
-      Napi::Array inputs = Napi::Array::New(env), outputs = Napi::Array::New(env), attrs = Napi::Array::New(env);
+      Napi::Array inputs = Napi::Array::New(env), outputs = Napi::Array::New(env),
+                  attrs = Napi::Array::New(env);
       for (const InputDecl& i : d.inputs) {
         Napi::Object o = Napi::Object::New(env);
         o.Set("name", i.name);
@@ -142,7 +148,9 @@ class Addon : public Napi::Addon<Addon> {
       for (const AttrDecl& a : d.attrs) {
         Napi::Object o = Napi::Object::New(env);
         o.Set("name", a.name);
-        o.Set("kind", a.kind == AttrKind::kFloat ? "float" : a.kind == AttrKind::kInt ? "int" : "bool");
+        o.Set("kind", a.kind == AttrKind::kFloat ? "float"
+                      : a.kind == AttrKind::kInt ? "int"
+                                                 : "bool");
         o.Set("default", a.defaultValue);
         o.Set("required", a.required);
         o.Set("doc", a.doc);
@@ -184,7 +192,8 @@ class Addon : public Napi::Addon<Addon> {
     return Napi::Number::New(env, double(devices_.size() - 1));
   }
 
-  // Reads the call in the argument array. On return `keep` holds every storage that the call touches.
+  // Reads the call in the argument array. On return `keep` holds every storage that the call
+  // touches.
   Device* decode(Napi::Env env, const OpDecl& op, OpCall* call, double* preallocated) {
     const double* a = arguments_;
     Device* device = deviceAt(env, *a++);
@@ -193,14 +202,17 @@ class Addon : public Napi::Addon<Addon> {
       Handle* h = handles_.find(id);
       if (!h)
         throw makeError(env, op.name,
-                        error(Code::kDisposed, "expected a live tensor for %s, got one that was disposed", name));
+                        error(Code::kDisposed,
+                              "expected a live tensor for %s, got one that was disposed", name));
       if (h->storage->device != device)
-        throw makeError(env, op.name, error(Code::kDevice, "expected %s on device %s, got one on %s", name,
-                                            device->name(), h->storage->device->name()));
+        throw makeError(env, op.name,
+                        error(Code::kDevice, "expected %s on device %s, got one on %s", name,
+                              device->name(), h->storage->device->name()));
       return h->view;
     };
     for (const InputDecl& d : op.inputs) call->in[&d - op.inputs.data()] = viewOf(*a++, d.name);
-    for (size_t i = op.inputs.size(); i < size_t(kMaxInputs); i++) call->in[i] = TensorView::absent();
+    for (size_t i = op.inputs.size(); i < size_t(kMaxInputs); i++)
+      call->in[i] = TensorView::absent();
     for (size_t i = 0; i < op.attrs.size(); i++) call->attr[i] = *a++;
     for (size_t i = 0; i < size_t(kMaxOutputs); i++) call->out[i] = TensorView::absent();
     for (size_t i = 0; i < op.outputs.size(); i++) {
@@ -217,9 +229,11 @@ class Addon : public Napi::Addon<Addon> {
     return opTable()[size_t(i)];
   }
 
-  void allocate(Napi::Env env, const char* where, Device* device, size_t bytes, std::shared_ptr<Storage>* storage) {
+  void allocate(Napi::Env env, const char* where, Device* device, size_t bytes,
+                std::shared_ptr<Storage>* storage) {
     CachingAllocator::Block* block;
-    if (Status s = device->allocator().allocate(bytes, &block); !s.ok()) throw makeError(env, where, s);
+    if (Status s = device->allocator().allocate(bytes, &block); !s.ok())
+      throw makeError(env, where, s);
     *storage = std::make_shared<Storage>(device, block);
   }
 
@@ -234,9 +248,11 @@ class Addon : public Napi::Addon<Addon> {
     task->device = device;
     task->kernel = device->kernel(index);
     if (!task->kernel)
-      throw makeError(env, op.name, error(Code::kDevice, "device %s has no kernel for this op", device->name()));
+      throw makeError(env, op.name,
+                      error(Code::kDevice, "device %s has no kernel for this op", device->name()));
     OutputSpec specs[kMaxOutputs];
-    if (Status s = checkAndInfer(op, call, specs, device->traits()); !s.ok()) throw makeError(env, op.name, s);
+    if (Status s = checkAndInfer(op, call, specs, device->traits()); !s.ok())
+      throw makeError(env, op.name, s);
 
     double results[kMaxOutputs];
     std::vector<double> made;
@@ -249,12 +265,14 @@ class Addon : public Napi::Addon<Addon> {
           out = TensorView::absent();
           continue;
         }
-        // Sizes come from tensors and attributes that are fine each: their product may still be beyond any memory.
+        // Sizes come from tensors and attributes that are fine each: their product may still be
+        // beyond any memory.
         double elements = 1;
         for (int k = 0; k < spec.rank; k++) elements *= double(std::max<int64_t>(spec.shape[k], 1));
         if (!(elements < kMaxElements))
-          throw makeError(env, op.name, error(Code::kMemory, "expected %s to fit memory, got %g elements",
-                                              op.outputs[i].name, elements));
+          throw makeError(env, op.name,
+                          error(Code::kMemory, "expected %s to fit memory, got %g elements",
+                                op.outputs[i].name, elements));
         if (out.present()) {
           bool same = out.dtype == spec.dtype && out.rank == spec.rank && out.layout == spec.layout;
           for (int k = 0; same && k < spec.rank; k++) same = out.shape[k] == spec.shape[k];
@@ -262,16 +280,19 @@ class Addon : public Napi::Addon<Addon> {
             TensorView want;
             want.rank = spec.rank;
             std::copy(spec.shape, spec.shape + kMaxRank, want.shape);
-            throw makeError(env, op.name,
-                            error(Code::kShape, "expected the given output %s to be %s %s, got %s %s", op.outputs[i].name,
-                                  dtypeName(spec.dtype), want.shapeText().c_str(), dtypeName(out.dtype),
-                                  out.shapeText().c_str()));
+            throw makeError(
+                env, op.name,
+                error(Code::kShape, "expected the given output %s to be %s %s, got %s %s",
+                      op.outputs[i].name, dtypeName(spec.dtype), want.shapeText().c_str(),
+                      dtypeName(out.dtype), out.shapeText().c_str()));
           }
           // Kernels step over rows of dimension 0; a vector has none to step over.
           if (out.rank == 1 && !out.contiguous())
-            throw makeError(env, op.name, error(Code::kShape, "expected the given output %s to be contiguous, got elements "
-                                                              "that lie %ld apart",
-                                                op.outputs[i].name, long(out.rowStride)));
+            throw makeError(env, op.name,
+                            error(Code::kShape,
+                                  "expected the given output %s to be contiguous, got elements "
+                                  "that lie %ld apart",
+                                  op.outputs[i].name, long(out.rowStride)));
           results[i] = preallocated[i];
           continue;
         }
@@ -281,7 +302,8 @@ class Addon : public Napi::Addon<Addon> {
         v.rank = spec.rank;
         std::copy(spec.shape, spec.shape + kMaxRank, v.shape);
         v.rowStride = v.rowSize();
-        const int64_t bytes = spec.bytes >= 0 ? spec.bytes : v.numel() * int64_t(dtypeSize(v.dtype));
+        const int64_t bytes =
+            spec.bytes >= 0 ? spec.bytes : v.numel() * int64_t(dtypeSize(v.dtype));
         std::shared_ptr<Storage> storage;
         allocate(env, op.name, device, size_t(bytes), &storage);
         v.data = storage->block->data;
@@ -293,7 +315,8 @@ class Addon : public Napi::Addon<Addon> {
       for (double id : made) handles_.release(id);
       throw;
     }
-    for (size_t i = 0; i < op.outputs.size(); i++) writeResult(double(results[i]), call.out[i], int(i));
+    for (size_t i = 0; i < op.outputs.size(); i++)
+      writeResult(double(results[i]), call.out[i], int(i));
     device->stream().enqueue(std::move(task));
     return env.Undefined();
   }
@@ -316,7 +339,8 @@ class Addon : public Napi::Addon<Addon> {
     double preallocated[kMaxOutputs];
     Device* device = decode(env, op, &call, preallocated);
     OutputSpec specs[kMaxOutputs];
-    if (Status s = checkAndInfer(op, call, specs, device->traits()); !s.ok()) throw makeError(env, op.name, s);
+    if (Status s = checkAndInfer(op, call, specs, device->traits()); !s.ok())
+      throw makeError(env, op.name, s);
     for (size_t i = 0; i < op.outputs.size(); i++) {
       TensorView& v = call.out[i];
       v.rank = specs[i].rank;
@@ -345,20 +369,25 @@ class Addon : public Napi::Addon<Addon> {
   // [dtype, rank, shape…]; the number of elements is bounded so that byte counts cannot overflow.
   void readSpec(Napi::Env env, const double* a, TensorView* v) {
     if (!(a[0] >= 0 && a[0] < kDTypeCount) || !(a[1] >= 0 && a[1] <= kMaxRank))
-      throw makeError(env, "tensor", error(Code::kType, "expected a dtype and at most %d dimensions", kMaxRank));
+      throw makeError(env, "tensor",
+                      error(Code::kType, "expected a dtype and at most %d dimensions", kMaxRank));
     v->dtype = DType(int(a[0]));
     v->rank = int(a[1]);
     double n = 1;
     for (int i = 0; i < v->rank; i++) {
       const double d = a[2 + i];
       if (!(d >= 0) || d != std::floor(d) || (n *= d > 1 ? d : 1) > kMaxElements)
-        throw makeError(env, "tensor", error(Code::kShape, "expected dimensions that are whole numbers and fit memory, "
-                                                           "got %g", d));
+        throw makeError(env, "tensor",
+                        error(Code::kShape,
+                              "expected dimensions that are whole numbers and fit memory, "
+                              "got %g",
+                              d));
       v->shape[i] = int64_t(d);
     }
   }
 
-  // Arguments: [base, offset (elements), rowStride, dtype, rank, shape…] → handle that shares the base's memory.
+  // Arguments: [base, offset (elements), rowStride, dtype, rank, shape…] → handle that shares the
+  // base's memory.
   Napi::Value view(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     const double* a = arguments_;
@@ -368,20 +397,26 @@ class Addon : public Napi::Addon<Addon> {
     if (base.view.layout || v.dtype != base.view.dtype)
       throw makeError(env, "view", error(Code::kType, "expected a plain tensor and its own dtype"));
     const double offset = a[1], stride = a[2];
-    if (!(offset >= 0) || offset != std::floor(offset) || !(stride >= 0) || stride != std::floor(stride) ||
-        stride > kMaxElements || offset > kMaxElements)
-      throw makeError(env, "view", error(Code::kRange, "expected a whole offset and stride, got %g and %g", offset, stride));
+    if (!(offset >= 0) || offset != std::floor(offset) || !(stride >= 0) ||
+        stride != std::floor(stride) || stride > kMaxElements || offset > kMaxElements)
+      throw makeError(
+          env, "view",
+          error(Code::kRange, "expected a whole offset and stride, got %g and %g", offset, stride));
     v.rowStride = int64_t(stride);
     // Extent of the base in elements from its own start, and of the view.
     const TensorView& b = base.view;
-    const int64_t baseExtent = b.numel() == 0 ? 0 : (b.rank ? (b.shape[0] - 1) * b.rowStride : 0) + b.rowSize();
+    const int64_t baseExtent =
+        b.numel() == 0 ? 0 : (b.rank ? (b.shape[0] - 1) * b.rowStride : 0) + b.rowSize();
     const int64_t rows = v.rank ? v.shape[0] : 1;
     const double extent = v.numel() == 0 ? 0 : double(rows - 1) * stride + double(v.rowSize());
     const bool empty = v.numel() == 0;  // reaches nothing, wherever it starts
     if (!empty && ((rows > 1 && v.rowStride < v.rowSize()) || offset + extent > double(baseExtent)))
-      throw makeError(env, "view", error(Code::kRange, "expected a view inside the tensor's %ld elements, got %s at %g",
-                                         long(baseExtent), v.shapeText().c_str(), offset));
-    v.data = static_cast<char*>(b.data) + (empty ? 0 : int64_t(offset) * int64_t(dtypeSize(b.dtype)));
+      throw makeError(
+          env, "view",
+          error(Code::kRange, "expected a view inside the tensor's %ld elements, got %s at %g",
+                long(baseExtent), v.shapeText().c_str(), offset));
+    v.data =
+        static_cast<char*>(b.data) + (empty ? 0 : int64_t(offset) * int64_t(dtypeSize(b.dtype)));
     std::shared_ptr<Storage> storage = base.storage;  // `base` may move when the table grows
     return Napi::Number::New(env, handles_.add(std::move(storage), v));
   }
@@ -390,22 +425,29 @@ class Addon : public Napi::Addon<Addon> {
     return Napi::Boolean::New(info.Env(), handles_.release(number(info, 0)));
   }
 
-  // upload(handle, typedArray, elementOffset): copies at once; f32 into bf16 and i32 as is are converted on the stream.
+  // upload(handle, typedArray, elementOffset): copies at once; f32 into bf16 and i32 as is are
+  // converted on the stream.
   Napi::Value upload(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Handle& h = handleAt(env, "tensor", number(info, 0));
     if (info.Length() < 2 || !info[1].IsTypedArray())
-      throw makeError(env, "tensor", error(Code::kType, "expected a Float32Array, Int32Array, Uint16Array or Uint8Array"));
+      throw makeError(
+          env, "tensor",
+          error(Code::kType, "expected a Float32Array, Int32Array, Uint16Array or Uint8Array"));
     Napi::TypedArray array = info[1].As<Napi::TypedArray>();
     const TensorView v = h.view;
     const napi_typedarray_type want = v.dtype == DType::kF32    ? napi_float32_array
                                       : v.dtype == DType::kBF16 ? napi_uint16_array
                                       : v.dtype == DType::kI32  ? napi_int32_array
                                                                 : napi_uint8_array;
-    if (array.TypedArrayType() != want || v.layout || !v.contiguous() || int64_t(array.ElementLength()) != v.numel())
-      throw makeError(env, "tensor",
-                      error(Code::kShape, "expected %ld elements for a contiguous %s tensor, got %zu of another kind or number",
-                            long(v.numel()), dtypeName(v.dtype), array.ElementLength()));
+    if (array.TypedArrayType() != want || v.layout || !v.contiguous() ||
+        int64_t(array.ElementLength()) != v.numel())
+      throw makeError(
+          env, "tensor",
+          error(
+              Code::kShape,
+              "expected %ld elements for a contiguous %s tensor, got %zu of another kind or number",
+              long(v.numel()), dtypeName(v.dtype), array.ElementLength()));
     struct Upload final : Stream::Task {
       std::vector<char> data;
       void* to;
@@ -427,7 +469,9 @@ class Addon : public Napi::Addon<Addon> {
     Napi::Env env = info.Env();
     Handle& h = handleAt(env, "toArray", number(info, 0));
     const TensorView v = h.view;
-    if (v.layout) throw makeError(env, "toArray", error(Code::kType, "expected a plain tensor, got a packed weight"));
+    if (v.layout)
+      throw makeError(env, "toArray",
+                      error(Code::kType, "expected a plain tensor, got a packed weight"));
     const size_t n = size_t(v.numel()), size = dtypeSize(v.dtype);
     Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, n * size);
     Napi::Value array;
@@ -452,7 +496,8 @@ class Addon : public Napi::Addon<Addon> {
         memcpy(to, v.data, size_t(v.numel()) * size);
       } else {
         for (int64_t r = 0; r < v.shape[0]; r++)
-          memcpy(to + size_t(r) * width, static_cast<char*>(v.data) + size_t(r * v.rowStride) * size, width);
+          memcpy(to + size_t(r) * width,
+                 static_cast<char*>(v.data) + size_t(r * v.rowStride) * size, width);
       }
       return {};
     });
@@ -510,16 +555,21 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value setMemoryLimit(const Napi::CallbackInfo& info) {
     const double bytes = number(info, 1);
-    if (!(bytes >= 0)) throw makeError(info.Env(), "device", error(Code::kRange, "expected a limit in bytes, got %g", bytes));
+    if (!(bytes >= 0))
+      throw makeError(info.Env(), "device",
+                      error(Code::kRange, "expected a limit in bytes, got %g", bytes));
     deviceAt(info.Env(), number(info, 0))->allocator().setLimit(size_t(bytes));
     return info.Env().Undefined();
   }
 
   Napi::Value trim(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), double(deviceAt(info.Env(), number(info, 0))->allocator().trim()));
+    return Napi::Number::New(info.Env(),
+                             double(deviceAt(info.Env(), number(info, 0))->allocator().trim()));
   }
 
-  Napi::Value threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), threadCount()); }
+  Napi::Value threads(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), threadCount());
+  }
 
   double* arguments_ = nullptr;
   Napi::ObjectReference argumentsReference_;

@@ -1,4 +1,5 @@
-// Tensors as JS sees them: a number that holds an index and a generation. A stale number is an error, never a crash.
+// Tensors as JS sees them: a number that holds an index and a generation. A stale number is an
+// error, never a crash.
 #pragma once
 #include <memory>
 #include <vector>

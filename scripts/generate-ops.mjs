@@ -51,6 +51,7 @@ function generate(op, index) {
   ]
   const lead = required[0] ?? optional[0]
   const body = [`${op.outputs.length ? 'const device = ' : ''}begin(${lead.name}, '${op.name}', '${lead.name}')`]
+  if (fields.length) body.push(`checkOptions(options, '${op.name}')`)
   let at = 1
   for (const i of op.inputs)
     body.push(
@@ -77,7 +78,7 @@ function generate(op, index) {
 
 const ops = native.ops()
 const functions = ops.map(generate).join('\n')
-const helpers = ['args', 'begin', 'id', 'number', 'optionalId', 'optionalNumber', 'result']
+const helpers = ['args', 'begin', 'checkOptions', 'id', 'number', 'optionalId', 'optionalNumber', 'result']
 const used = helpers.filter((h) => new RegExp(`\\b${h}[(\\[]`).test(functions))
 const text = `// Generated from native/ops by scripts/generate-ops.mjs; do not edit.
 import { ${used.join(', ')} } from './call.js'

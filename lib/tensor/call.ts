@@ -16,6 +16,11 @@ export function begin(first: Tensor | null | undefined, op: string, name: string
   return device
 }
 
+export function checkOptions(options: unknown, op: string): void {
+  if (typeof options !== 'object' || options === null)
+    fail('TypeError', 'ERR_TYPE', `[${op}] expected options as an object, got ${describe(options)}`)
+}
+
 export function id(t: Tensor | null | undefined, op: string, name: string): number {
   if (!(t instanceof Tensor)) fail('TypeError', 'ERR_TYPE', `[${op}] expected a tensor for ${name}, got ${describe(t)}`)
   return t.id

@@ -1,5 +1,5 @@
 // Generated from native/ops by scripts/generate-ops.mjs; do not edit.
-import { args, begin, id, number, optionalId, optionalNumber, result } from './call.js'
+import { args, begin, checkOptions, id, number, optionalId, optionalNumber, result } from './call.js'
 import { native } from './native.js'
 import type { Tensor } from './tensor.js'
 
@@ -20,6 +20,7 @@ export function add(
   } = {},
 ): Tensor {
   const device = begin(a, 'add', 'a')
+  checkOptions(options, 'add')
   args[1] = id(a, 'add', 'a')
   args[2] = id(b, 'add', 'b')
   args[3] = optionalId(options.out?.y, 'add', 'out.y')
@@ -41,6 +42,7 @@ export function fill(
   } = {},
 ): void {
   begin(x, 'fill', 'x')
+  checkOptions(options, 'fill')
   args[1] = id(x, 'fill', 'x')
   args[2] = optionalNumber(options.value, 0, 'fill', 'value')
   native.run(1)
@@ -80,6 +82,7 @@ export function gatherRows(
   } = {},
 ): Tensor {
   const device = begin(x, 'gatherRows', 'x')
+  checkOptions(options, 'gatherRows')
   args[1] = id(x, 'gatherRows', 'x')
   args[2] = id(rows, 'gatherRows', 'rows')
   args[3] = optionalId(options.out?.y, 'gatherRows', 'out.y')
@@ -128,6 +131,7 @@ export function rmsNorm(
   } = {},
 ): { y: Tensor; rstd: Tensor; sum: Tensor } {
   const device = begin(x, 'rmsNorm', 'x')
+  checkOptions(options, 'rmsNorm')
   args[1] = id(x, 'rmsNorm', 'x')
   args[2] = id(w, 'rmsNorm', 'w')
   args[3] = optionalId(options.residual, 'rmsNorm', 'residual')
@@ -168,6 +172,7 @@ export function rmsNormBackward(
   } = {},
 ): Tensor {
   const device = begin(dy, 'rmsNormBackward', 'dy')
+  checkOptions(options, 'rmsNormBackward')
   args[1] = id(dy, 'rmsNormBackward', 'dy')
   args[2] = id(s, 'rmsNormBackward', 's')
   args[3] = id(w, 'rmsNormBackward', 'w')
@@ -196,6 +201,7 @@ export function swiglu(
   } = {},
 ): Tensor {
   const device = begin(gate, 'swiglu', 'gate')
+  checkOptions(options, 'swiglu')
   args[1] = id(gate, 'swiglu', 'gate')
   args[2] = id(up, 'swiglu', 'up')
   args[3] = optionalId(options.out?.y, 'swiglu', 'out.y')
@@ -222,6 +228,7 @@ export function swigluBackward(
   } = {},
 ): { dGate: Tensor; dUp: Tensor } {
   const device = begin(dy, 'swigluBackward', 'dy')
+  checkOptions(options, 'swigluBackward')
   args[1] = id(dy, 'swigluBackward', 'dy')
   args[2] = id(gate, 'swigluBackward', 'gate')
   args[3] = id(up, 'swigluBackward', 'up')
@@ -251,6 +258,7 @@ export function ropeTable(
   },
 ): Tensor {
   const device = begin(inverseFrequencies, 'ropeTable', 'inverseFrequencies')
+  checkOptions(options, 'ropeTable')
   args[1] = id(inverseFrequencies, 'ropeTable', 'inverseFrequencies')
   args[2] = number(options.positions, 'ropeTable', 'positions')
   args[3] = optionalId(options.out?.table, 'ropeTable', 'out.table')
@@ -276,6 +284,7 @@ export function rope(
   } = {},
 ): void {
   begin(x, 'rope', 'x')
+  checkOptions(options, 'rope')
   args[1] = id(x, 'rope', 'x')
   args[2] = id(positions, 'rope', 'positions')
   args[3] = id(table, 'rope', 'table')
@@ -300,6 +309,7 @@ export function embedding(
   } = {},
 ): Tensor {
   const device = begin(w, 'embedding', 'w')
+  checkOptions(options, 'embedding')
   args[1] = id(w, 'embedding', 'w')
   args[2] = id(ids, 'embedding', 'ids')
   args[3] = optionalId(options.out?.y, 'embedding', 'out.y')
@@ -343,6 +353,7 @@ export function sumSquares(
   } = {},
 ): void {
   begin(x, 'sumSquares', 'x')
+  checkOptions(options, 'sumSquares')
   args[1] = id(x, 'sumSquares', 'x')
   args[2] = id(into, 'sumSquares', 'into')
   args[3] = options.accumulate ? 1 : options.accumulate === undefined ? 0 : 0
@@ -366,6 +377,7 @@ export function clipScale(
   },
 ): { norm: Tensor; scale: Tensor } {
   const device = begin(sumSquares, 'clipScale', 'sumSquares')
+  checkOptions(options, 'clipScale')
   args[1] = id(sumSquares, 'clipScale', 'sumSquares')
   args[2] = number(options.maxNorm, 'clipScale', 'maxNorm')
   args[3] = optionalId(options.out?.norm, 'clipScale', 'out.norm')
@@ -428,6 +440,7 @@ export function adamw(
   },
 ): void {
   begin(param, 'adamw', 'param')
+  checkOptions(options, 'adamw')
   args[1] = id(param, 'adamw', 'param')
   args[2] = id(m, 'adamw', 'm')
   args[3] = id(v, 'adamw', 'v')
@@ -462,6 +475,7 @@ export function packWeight(
   } = {},
 ): Tensor {
   const device = begin(w, 'packWeight', 'w')
+  checkOptions(options, 'packWeight')
   args[1] = id(w, 'packWeight', 'w')
   args[2] = options.transposed ? 1 : options.transposed === undefined ? 0 : 0
   args[3] = options.bf16 ? 1 : options.bf16 === undefined ? 0 : 0
@@ -491,6 +505,7 @@ export function linear(
   } = {},
 ): Tensor {
   const device = begin(x, 'linear', 'x')
+  checkOptions(options, 'linear')
   args[1] = id(x, 'linear', 'x')
   args[2] = id(w, 'linear', 'w')
   args[3] = optionalId(options.bias, 'linear', 'bias')
@@ -517,6 +532,7 @@ export function linearBackwardInput(
   } = {},
 ): Tensor {
   const device = begin(dy, 'linearBackwardInput', 'dy')
+  checkOptions(options, 'linearBackwardInput')
   args[1] = id(dy, 'linearBackwardInput', 'dy')
   args[2] = id(w, 'linearBackwardInput', 'w')
   args[3] = optionalId(options.out?.dx, 'linearBackwardInput', 'out.dx')
@@ -582,6 +598,7 @@ export function matmul(
   } = {},
 ): Tensor {
   const device = begin(a, 'matmul', 'a')
+  checkOptions(options, 'matmul')
   args[1] = id(a, 'matmul', 'a')
   args[2] = id(b, 'matmul', 'b')
   args[3] = options.transA ? 1 : options.transA === undefined ? 0 : 0
@@ -612,6 +629,7 @@ export function linearLogprob(
   } = {},
 ): { logprob: Tensor; lse: Tensor; entropy: Tensor } {
   const device = begin(h, 'linearLogprob', 'h')
+  checkOptions(options, 'linearLogprob')
   args[1] = id(h, 'linearLogprob', 'h')
   args[2] = id(w, 'linearLogprob', 'w')
   args[3] = id(targets, 'linearLogprob', 'targets')
@@ -660,6 +678,7 @@ export function linearLogprobBackward(
   } = {},
 ): Tensor {
   const device = begin(h, 'linearLogprobBackward', 'h')
+  checkOptions(options, 'linearLogprobBackward')
   args[1] = id(h, 'linearLogprobBackward', 'h')
   args[2] = id(w, 'linearLogprobBackward', 'w')
   args[3] = id(targets, 'linearLogprobBackward', 'targets')
@@ -702,6 +721,7 @@ export function sample(
   } = {},
 ): { token: Tensor; logprob: Tensor } {
   const device = begin(logits, 'sample', 'logits')
+  checkOptions(options, 'sample')
   args[1] = id(logits, 'sample', 'logits')
   args[2] = id(keys, 'sample', 'keys')
   args[3] = id(positions, 'sample', 'positions')
@@ -743,6 +763,7 @@ export function attention(
   } = {},
 ): { out: Tensor; lse: Tensor } {
   const device = begin(q, 'attention', 'q')
+  checkOptions(options, 'attention')
   args[1] = id(q, 'attention', 'q')
   args[2] = id(k, 'attention', 'k')
   args[3] = id(v, 'attention', 'v')
@@ -789,6 +810,7 @@ export function attentionBackward(
   } = {},
 ): { dq: Tensor; dk: Tensor; dv: Tensor } {
   const device = begin(q, 'attentionBackward', 'q')
+  checkOptions(options, 'attentionBackward')
   args[1] = id(q, 'attentionBackward', 'q')
   args[2] = id(k, 'attentionBackward', 'k')
   args[3] = id(v, 'attentionBackward', 'v')
@@ -838,6 +860,7 @@ export function decodeAttention(
   } = {},
 ): Tensor {
   const device = begin(q, 'decodeAttention', 'q')
+  checkOptions(options, 'decodeAttention')
   args[1] = id(q, 'decodeAttention', 'q')
   args[2] = id(kv, 'decodeAttention', 'kv')
   args[3] = id(rowGroup, 'decodeAttention', 'rowGroup')
@@ -891,6 +914,7 @@ export function kvRead(
   } = {},
 ): { k: Tensor; v: Tensor } {
   const device = begin(kv, 'kvRead', 'kv')
+  checkOptions(options, 'kvRead')
   args[1] = id(kv, 'kvRead', 'kv')
   args[2] = id(slots, 'kvRead', 'slots')
   args[3] = optionalId(options.out?.k, 'kvRead', 'out.k')
@@ -921,6 +945,7 @@ export function decodeSlots(
   },
 ): Tensor {
   const device = begin(ownPages, 'decodeSlots', 'ownPages')
+  checkOptions(options, 'decodeSlots')
   args[1] = id(ownPages, 'decodeSlots', 'ownPages')
   args[2] = id(ownLens, 'decodeSlots', 'ownLens')
   args[3] = number(options.pageSize, 'decodeSlots', 'pageSize')

@@ -86,16 +86,19 @@ export class Tensor {
    *
    * @throws `ERR_RANGE` when it would reach outside this tensor.
    */
-  view(shape: readonly number[], offset = 0, rowStride = product(shape.slice(1))): Tensor {
+  view(shape: readonly number[], offset = 0, rowStride?: number): Tensor {
+    if (!Array.isArray(shape)) checkShape(shape, 'view') // the addon checks the sizes
+    const stride = rowStride ?? product(shape.slice(1))
     args[0] = this.id
     args[1] = offset
-    args[2] = rowStride
+    args[2] = stride
     writeSpec(3, this.dtype, shape)
-    return new Tensor(native.view(), this.device, this.dtype, [...shape], rowStride)
+    return new Tensor(native.view(), this.device, this.dtype, [...shape], stride)
   }
 
   /** The same elements in another shape; one dimension may be -1. Needs contiguous rows. */
   reshape(shape: readonly number[]): Tensor {
+    if (!Array.isArray(shape)) checkShape(shape, 'reshape')
     const known = product(shape.filter((n) => n !== -1))
     const full = shape.map((n) => (n === -1 ? this.size / Math.max(1, known) : n))
     if (product(full) !== this.size || !this.contiguous) {
@@ -150,15 +153,12 @@ export interface TensorOptions {
  * @param data numbers in row-major order; `Int32Array` makes i32, `Uint8Array` u8, everything else f32 (or bf16)
  * @param shape sizes whose product is `data.length`; default one dimension
  */
-export function tensor(
-  data: ArrayLike<number>,
-  shape: readonly number[] = [data.length],
-  {
-    device = 'auto',
-    dtype = data instanceof Int32Array ? 'i32' : data instanceof Uint8Array ? 'u8' : 'f32',
-  }: TensorOptions = {},
-): Tensor {
-  checkShape(shape)
+export function tensor(data: ArrayLike<number>, shape?: readonly number[], options: TensorOptions = {}): Tensor {
+  checkData(data, 'tensor')
+  checkOptions(options)
+  shape ??= [data.length]
+  checkShape(shape, 'tensor')
+  const { device = 'auto', dtype = dtypeOf(data) } = options
   if (product(shape) !== data.length) {
     fail(
       'RangeError',
@@ -171,26 +171,53 @@ export function tensor(
   return t
 }
 
+const dtypeOf = (data: ArrayLike<number>): DType =>
+  data instanceof Int32Array ? 'i32' : data instanceof Uint8Array ? 'u8' : 'f32'
+
 /** Overwrites a contiguous tensor's elements, in stream order. */
 export function write(t: Tensor, data: ArrayLike<number>): void {
+  if (!(t instanceof Tensor)) fail('TypeError', 'ERR_TYPE', `[write] expected a tensor, got ${String(t)}`)
+  checkData(data, 'write')
   native.upload(t.id, encode(data, t.dtype))
 }
 
 /** A tensor whose contents are undefined until an op writes them. */
-export function empty(shape: readonly number[], { device = 'auto', dtype = 'f32' }: TensorOptions = {}): Tensor {
-  checkShape(shape)
+export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  checkShape(shape, 'tensor')
+  checkOptions(options)
+  const { device = 'auto', dtype = 'f32' } = options
   const d = openDevice(device)
   args[0] = d.index
   writeSpec(1, dtype, shape)
   return new Tensor(native.create(), d, dtype, [...shape], product(shape.slice(1)))
 }
 
-function checkShape(shape: readonly number[]): void {
+/** Arrays of numbers and typed arrays of them; a nested array, a text or a bigint would otherwise become NaN. */
+function checkData(data: ArrayLike<number>, where: string): void {
+  const typed = ArrayBuffer.isView(data) && !(data instanceof DataView)
+  if (typed && !(data instanceof BigInt64Array) && !(data instanceof BigUint64Array)) return
+  if (!Array.isArray(data)) {
+    const got = typed ? data.constructor.name : data === null ? 'null' : typeof data
+    fail('TypeError', 'ERR_TYPE', `[${where}] expected an array of numbers, got ${got}`)
+  }
+  const at = data.findIndex((x) => typeof x !== 'number')
+  if (at < 0) return
+  const got = Array.isArray(data[at]) ? 'an array (pass the elements flat, and their shape)' : typeof data[at]
+  fail('TypeError', 'ERR_TYPE', `[${where}] expected an array of numbers, got ${got} at ${at}`)
+}
+
+function checkOptions(options: TensorOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    fail('TypeError', 'ERR_TYPE', `[tensor] expected options { device, dtype }, got ${String(options)}`)
+  }
+}
+
+function checkShape(shape: readonly number[], where: string): void {
   if (!Array.isArray(shape) || shape.length > 5 || shape.some((n) => !Number.isSafeInteger(n) || n < 0)) {
     fail(
       'RangeError',
       'ERR_SHAPE',
-      `[tensor] expected a shape of at most 5 whole numbers, got ${JSON.stringify(shape)}`,
+      `[${where}] expected a shape of at most 5 whole numbers, got ${JSON.stringify(shape)}`,
     )
   }
 }
@@ -212,10 +239,25 @@ function encode(data: ArrayLike<number>, dtype: DType): NodeJS.TypedArray {
     case 'bf16':
       return data instanceof Uint16Array ? data : narrow(data instanceof Float32Array ? data : Float32Array.from(data))
     case 'i32':
-      return data instanceof Int32Array ? data : Int32Array.from(data)
+      return data instanceof Int32Array ? data : whole(data, dtype, Int32Array)
     case 'u8':
-      return data instanceof Uint8Array ? data : Uint8Array.from(data)
+      return data instanceof Uint8Array ? data : whole(data, dtype, Uint8Array)
   }
+}
+
+/** Conversion to whole numbers that loses nothing: a token id of 1.5 or 2^40 is a mistake somewhere. */
+function whole<T extends Int32Array | Uint8Array>(
+  data: ArrayLike<number>,
+  dtype: DType,
+  make: { from(data: ArrayLike<number>): T },
+): T {
+  const out = make.from(data)
+  for (let i = 0; i < out.length; i++) {
+    if (out[i] !== data[i]) {
+      fail('RangeError', 'ERR_RANGE', `[tensor] expected whole numbers that ${dtype} holds, got ${data[i]} at ${i}`)
+    }
+  }
+  return out
 }
 
 /** bf16 bit patterns to floats. */

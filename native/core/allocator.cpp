@@ -12,9 +12,11 @@ size_t roundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
 void* CachingAllocator::systemAllocate(size_t bytes) {
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return nullptr;
-  madvise(p, bytes, MADV_HUGEPAGE);  // weights and activations are read in long runs: fewer TLB misses
+  madvise(p, bytes,
+          MADV_HUGEPAGE);  // weights and activations are read in long runs: fewer TLB misses
   return p;
 }
 
@@ -48,7 +50,8 @@ CachingAllocator::Block* CachingAllocator::takeFree(size_t bytes) {
 }
 
 Status CachingAllocator::allocate(size_t bytes, Block** out) {
-  if (bytes > kMaxRequest) return error(Code::kMemory, "expected a tensor of at most 64 TiB, got %zu bytes", bytes);
+  if (bytes > kMaxRequest)
+    return error(Code::kMemory, "expected a tensor of at most 64 TiB, got %zu bytes", bytes);
   bytes = roundUp(bytes ? bytes : 1, kAlign);
   Block* b = takeFree(bytes);
   if (!b) {
@@ -57,7 +60,8 @@ Status CachingAllocator::allocate(size_t bytes, Block** out) {
     void* data = stats_.reserved + segment > stats_.limit ? nullptr : systemAllocate(segment);
     if (!data)
       return error(Code::kMemory,
-                   "out of memory: %zu bytes wanted, %zu in use by tensors (peak %zu), %zu held, limit %zu; smaller "
+                   "out of memory: %zu bytes wanted, %zu in use by tensors (peak %zu), %zu held, "
+                   "limit %zu; smaller "
                    "micro-batches, shorter sequences or activation checkpointing need less",
                    bytes, stats_.allocated, stats_.peak, stats_.reserved, stats_.limit);
     stats_.reserved += segment;

@@ -1,8 +1,9 @@
 // Caching allocator for device memory on the host side of a stream.
 //
-// It runs on the JS thread, in program order: a freed block may be handed out at once, because the stream that
-// uses it is in order. Segments of at least 64 MiB come from the system and are cut into blocks; neighbours that
-// are free merge again. Nothing is returned to the system except by trim(), or before giving up on a request.
+// It runs on the JS thread, in program order: a freed block may be handed out at once, because the
+// stream that uses it is in order. Segments of at least 64 MiB come from the system and are cut
+// into blocks; neighbours that are free merge again. Nothing is returned to the system except by
+// trim(), or before giving up on a request.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +47,8 @@ class CachingAllocator {
   };
 
  protected:
-  // Called before memory goes back to the system: queued work may still use blocks that JS has freed.
+  // Called before memory goes back to the system: queued work may still use blocks that JS has
+  // freed.
   virtual void waitForUsers() {}
   // The only two calls that touch the system; a device backs them by its own memory.
   virtual void* systemAllocate(size_t bytes);

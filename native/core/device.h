@@ -11,7 +11,8 @@
 
 namespace callgrad {
 
-// Scratch memory for the kernel that is running: reused from call to call, never from the driver in a steady state.
+// Scratch memory for the kernel that is running: reused from call to call, never from the driver in
+// a steady state.
 class Scratch {
  public:
   ~Scratch();
@@ -37,15 +38,16 @@ struct KernelContext {
   Scratch& scratch;
 };
 
-// Runs on the stream's worker. Shapes and dtypes were checked on the JS thread; the values inside tables (token ids,
-// segment bounds, page numbers) are the kernel's to check before it uses them as addresses.
+// Runs on the stream's worker. Shapes and dtypes were checked on the JS thread; the values inside
+// tables (token ids, segment bounds, page numbers) are the kernel's to check before it uses them as
+// addresses.
 using Kernel = Status (*)(const OpCall& call, KernelContext& context);
 
 // What inference on the JS thread may ask of a device.
 struct DeviceTraits {
   virtual ~DeviceTraits() = default;
-  // Bytes and layout id of a weight [n, k] packed for y = x W^T (transposed = false) or dx = dy W (true);
-  // layout 0 when the device keeps it plain.
+  // Bytes and layout id of a weight [n, k] packed for y = x W^T (transposed = false) or dx = dy W
+  // (true); layout 0 when the device keeps it plain.
   virtual void packedWeight(DType dtype, int64_t n, int64_t k, bool transposed, uint8_t* layout,
                             int64_t* bytes) const = 0;
 };

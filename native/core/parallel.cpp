@@ -28,14 +28,17 @@ int readThreadCount() {
   return allowedCpus();
 }
 
-// One job at a time. Its state is one word, so that a helper joins a job that is open, or not at all:
+// One job at a time. Its state is one word, so that a helper joins a job that is open, or not at
+// all:
 //   [epoch 28 | indices 12 | next index 12 | helpers inside 12]
-// The owner publishes a job only when no helper is inside; helpers come in by taking an index and leave when none is left.
+// The owner publishes a job only when no helper is inside; helpers come in by taking an index and
+// leave when none is left.
 class Pool {
  public:
   explicit Pool(int helpers) : helpers_(helpers) {
     keepLoaded();
-    for (int i = 0; i < helpers; i++) std::thread([this] { help(); }).detach();  // they live as long as the process
+    for (int i = 0; i < helpers; i++)
+      std::thread([this] { help(); }).detach();  // they live as long as the process
   }
 
   void run(int indices, void (*fn)(void*, int), void* context) {
@@ -46,8 +49,10 @@ class Pool {
     fn_ = fn;
     context_ = context;
     const uint64_t epoch = (state_.load(std::memory_order_relaxed) >> 36) + 1;
-    // Sequentially consistent with the helpers' count of sleepers: either they see the job or we see them asleep.
-    state_.store(epoch << 36 | uint64_t(indices) << 24 | uint64_t(1) << 12, std::memory_order_seq_cst);
+    // Sequentially consistent with the helpers' count of sleepers: either they see the job or we
+    // see them asleep.
+    state_.store(epoch << 36 | uint64_t(indices) << 24 | uint64_t(1) << 12,
+                 std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
       wakeups_.fetch_add(1, std::memory_order_release);
       wakeups_.notify_all();
@@ -61,8 +66,10 @@ class Pool {
     }
     // What the helpers still work on is short; one that was put aside needs our core.
     for (int spins = 0; state_.load(std::memory_order_acquire) & kInside; spins++) {
-      if (spins < 1000) pause();
-      else std::this_thread::yield();
+      if (spins < 1000)
+        pause();
+      else
+        std::this_thread::yield();
     }
     owned_.store(false, std::memory_order_release);
   }
@@ -95,8 +102,8 @@ class Pool {
     }
   }
 
-  // Kernels of a step follow each other within microseconds, so a helper looks out for a while before it sleeps; it yields
-  // meanwhile, since on a small machine the JS thread needs its core.
+  // Kernels of a step follow each other within microseconds, so a helper looks out for a while
+  // before it sleeps; it yields meanwhile, since on a small machine the JS thread needs its core.
   uint64_t waitForJob() {
     constexpr auto patience = std::chrono::microseconds(50);
     auto start = std::chrono::steady_clock::now();
@@ -119,7 +126,8 @@ class Pool {
     }
   }
 
-  // The helpers run this library's code: it must not be unloaded when the environment that loaded it ends.
+  // The helpers run this library's code: it must not be unloaded when the environment that loaded
+  // it ends.
   static void keepLoaded() {
     Dl_info info;
     if (dladdr(reinterpret_cast<void*>(&keepLoaded), &info) && info.dli_fname)
@@ -136,7 +144,8 @@ class Pool {
 };
 
 Pool& pool() {
-  static Pool* const p = new Pool(threadCount() - 1);  // never destroyed: helpers may outlive static destructors
+  static Pool* const p =
+      new Pool(threadCount() - 1);  // never destroyed: helpers may outlive static destructors
   return *p;
 }
 

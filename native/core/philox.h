@@ -1,6 +1,7 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a counter-based
-// generator. The same (key, counter) gives the same four words on every device and thread, which is what makes a
-// sampled token independent of its batch: callers key it by (seed, step, prompt, sample, position).
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
+// counter-based generator. The same (key, counter) gives the same four words on every device and
+// thread, which is what makes a sampled token independent of its batch: callers key it by (seed,
+// step, prompt, sample, position).
 #pragma once
 #include <cstdint>
 

@@ -27,7 +27,8 @@ void* Scratch::get(size_t bytes) {
 }
 
 void Scratch::reset() {
-  // Several chunks mean that the last call outgrew the first: one chunk of the sum serves the next call.
+  // Several chunks mean that the last call outgrew the first: one chunk of the sum serves the next
+  // call.
   if (chunks_.size() > 1) {
     const size_t total = held_;
     for (Chunk& c : chunks_) std::free(c.data);

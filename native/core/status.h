@@ -1,4 +1,5 @@
-// Result of native work. Exceptions exist only at the N-API edge; everything below returns a Status.
+// Result of native work. Exceptions exist only at the N-API edge; everything below returns a
+// Status.
 #pragma once
 #include <cstdarg>
 #include <cstdio>
@@ -56,8 +57,8 @@ __attribute__((format(printf, 2, 3))) inline Status error(Code code, const char*
   return Status(code, text);
 }
 
-#define CG_RETURN_IF_ERROR(expression)                      \
-  do {                                                      \
+#define CG_RETURN_IF_ERROR(expression)                                            \
+  do {                                                                            \
     if (::callgrad::Status status_ = (expression); !status_.ok()) return status_; \
   } while (0)
 

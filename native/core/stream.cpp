@@ -39,7 +39,8 @@ void Stream::drain() {
 }
 
 namespace {
-// Kernels return a Status; what still throws (bad_alloc from scratch memory) must not take the process down.
+// Kernels return a Status; what still throws (bad_alloc from scratch memory) must not take the
+// process down.
 template <typename F>
 Status guarded(F&& f) {
   try {
@@ -70,7 +71,8 @@ void Stream::loop() {
     }
     room_.notify_all();
     for (Item& item : batch) {
-      if (abandoned_ && poison_.ok()) poison_ = Status(Code::kDevice, "the environment of the stream is closing");
+      if (abandoned_ && poison_.ok())
+        poison_ = Status(Code::kDevice, "the environment of the stream is closing");
       if (item.task) {
         if (poison_.ok()) poison_ = guarded([&] { return item.task->run(); });
       } else {

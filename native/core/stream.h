@@ -1,7 +1,8 @@
-// An in-order stream: tasks run one after another on a worker thread. The CPU's equivalent of a CUDA stream.
+// An in-order stream: tasks run one after another on a worker thread. The CPU's equivalent of a
+// CUDA stream.
 //
-// A failing task poisons the stream: later tasks are skipped until the next completion point, which receives the
-// error and clears it (one error, reported once, where somebody awaits).
+// A failing task poisons the stream: later tasks are skipped until the next completion point, which
+// receives the error and clears it (one error, reported once, where somebody awaits).
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -17,7 +18,8 @@ namespace callgrad {
 
 class Stream {
  public:
-  // Work on the stream. run() is skipped while the stream is poisoned; a completion is always called.
+  // Work on the stream. run() is skipped while the stream is poisoned; a completion is always
+  // called.
   struct Task {
     virtual ~Task() = default;
     virtual Status run() = 0;
@@ -30,7 +32,8 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   void enqueue(std::unique_ptr<Task> task);
-  // `work` runs if nothing failed before it; `done` gets its status or the pending error, on the worker thread.
+  // `work` runs if nothing failed before it; `done` gets its status or the pending error, on the
+  // worker thread.
   void complete(std::function<Status()> work, Completion done);
   // Skips what has not started, from now on: whoever would read the results is gone.
   void abandon() { abandoned_ = true; }
@@ -46,7 +49,8 @@ class Stream {
   void push(Item item);
   void loop();
 
-  // A producer that runs this far ahead of the worker waits: the bound is on memory, not on correctness.
+  // A producer that runs this far ahead of the worker waits: the bound is on memory, not on
+  // correctness.
   static constexpr size_t kMaxQueued = 1 << 16;
   std::mutex mutex_;
   std::condition_variable wake_, room_, idle_;

@@ -1,4 +1,5 @@
-// A view of device memory as a kernel sees it: pointer, dtype, shape, and the distance between rows.
+// A view of device memory as a kernel sees it: pointer, dtype, shape, and the distance between
+// rows.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,16 +10,18 @@ namespace callgrad {
 
 inline constexpr int kMaxRank = 5;
 
-// Packed weights: the same logical [N, K] matrix in a layout that the device's GEMM prefers. `layout` is 0 for
-// plain row-major memory; other values are the device's own and only its GEMM ops accept them.
+// Packed weights: the same logical [N, K] matrix in a layout that the device's GEMM prefers.
+// `layout` is 0 for plain row-major memory; other values are the device's own and only its GEMM ops
+// accept them.
 struct TensorView {
   void* data = nullptr;
   DType dtype = DType::kF32;
   uint8_t layout = 0;
   int32_t rank = 0;
   int64_t shape[kMaxRank] = {0, 0, 0, 0, 0};
-  // Elements between index i and i+1 of dimension 0. All other dimensions are dense, so a column slice of a
-  // [T, C] matrix is a view too; equal to the product of shape[1..] when the view is contiguous.
+  // Elements between index i and i+1 of dimension 0. All other dimensions are dense, so a column
+  // slice of a [T, C] matrix is a view too; equal to the product of shape[1..] when the view is
+  // contiguous.
   int64_t rowStride = 0;
 
   bool present() const { return rank >= 0; }

@@ -1,11 +1,13 @@
-// The `cpu` device: host memory, a worker thread as its stream, kernels of the widest instruction set at hand.
+// The `cpu` device: host memory, a worker thread as its stream, kernels of the widest instruction
+// set at hand.
+#include "core/device.h"
+
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
-#include "core/device.h"
 #include "core/parallel.h"
 #include "cpu/isa.h"
 #include "cpu/kernel_table.h"
@@ -26,7 +28,8 @@ size_t memoryLimit() {
   return bytes;
 }
 
-// A build may leave instruction sets out (CALLGRAD_ISAS): the widest one that is there and that the CPU has.
+// A build may leave instruction sets out (CALLGRAD_ISAS): the widest one that is there and that the
+// CPU has.
 using Register = void (*)(KernelTable&);
 Register isaKernels(Isa isa) {
   Register chosen = nullptr;
@@ -46,7 +49,8 @@ Register isaKernels(Isa isa) {
 }
 
 struct CpuTraits final : DeviceTraits {
-  void packedWeight(DType dtype, int64_t n, int64_t k, bool transposed, uint8_t* layout, int64_t* bytes) const override {
+  void packedWeight(DType dtype, int64_t n, int64_t k, bool transposed, uint8_t* layout,
+                    int64_t* bytes) const override {
     packedWeightLayout(dtype, n, k, transposed, layout, bytes);
   }
 };
@@ -83,15 +87,18 @@ class CpuDevice final : public Device {
 };
 
 std::string describe() {
-  std::string s = std::to_string(threadCount()) + (threadCount() == 1 ? " thread, " : " threads, ") +
-                  isaName(detectIsa()) + (cpuHasAmxBf16() ? " with AMX" : "") + ", GEMM by " + gemmDescription();
+  std::string s = std::to_string(threadCount()) +
+                  (threadCount() == 1 ? " thread, " : " threads, ") + isaName(detectIsa()) +
+                  (cpuHasAmxBf16() ? " with AMX" : "") + ", GEMM by " + gemmDescription();
   return s;
 }
 
 }  // namespace
 }  // namespace cpu
 
-std::vector<DeviceInfo> listDevices() { return {{"cpu", true, "", cpu::describe(), cpu::detectIsa() == cpu::Isa::kAvx512Bf16}}; }
+std::vector<DeviceInfo> listDevices() {
+  return {{"cpu", true, "", cpu::describe(), cpu::detectIsa() == cpu::Isa::kAvx512Bf16}};
+}
 
 Status openDevice(const std::string& name, std::unique_ptr<Device>* device) {
   if (name == "cpu") {
@@ -99,7 +106,8 @@ Status openDevice(const std::string& name, std::unique_ptr<Device>* device) {
     *device = std::make_unique<cpu::CpuDevice>();
     return {};
   }
-  return error(Code::kDevice, "expected one of the devices that devices() lists, got \"%.100s\"", name.c_str());
+  return error(Code::kDevice, "expected one of the devices that devices() lists, got \"%.100s\"",
+               name.c_str());
 }
 
 }  // namespace callgrad

@@ -38,8 +38,8 @@ Status inferScatter(const OpCall& c, OutputSpec*, const DeviceTraits&) {
   CG_RETURN_IF_ERROR(expectSameDType("x", c.in[0], "into", c.in[2]));
   if (c.in[0].rank != c.in[2].rank || c.in[0].rowSize() != c.in[2].rowSize() ||
       c.in[0].shape[0] != c.in[1].shape[0])
-    return error(Code::kShape, "expected x of %ld rows like those of into %s, got %s", long(c.in[1].shape[0]),
-                 c.in[2].shapeText().c_str(), c.in[0].shapeText().c_str());
+    return error(Code::kShape, "expected x of %ld rows like those of into %s, got %s",
+                 long(c.in[1].shape[0]), c.in[2].shapeText().c_str(), c.in[0].shapeText().c_str());
   return {};
 }
 
@@ -68,7 +68,8 @@ void declareElementwiseOps(std::vector<OpDecl>& t) {
                inferNothing,
                costMove});
   t.push_back({"copy",
-               "Copies x into `into`, converting between f32 and bf16 (round to nearest even, NaN stays NaN).",
+               "Copies x into `into`, converting between f32 and bf16 (round to nearest even, NaN "
+               "stays NaN).",
                {{"x", kF32Bit | kBF16Bit | kI32Bit, kStrided, "[T, ...]"},
                 {"into", kF32Bit | kBF16Bit | kI32Bit, kInout | kStrided, "like x, written"}},
                {},

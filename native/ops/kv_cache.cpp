@@ -1,8 +1,10 @@
-// The paged cache of keys and values: writing rows, and the tables that a decode step advances on the device.
+// The paged cache of keys and values: writing rows, and the tables that a decode step advances on
+// the device.
 //
-// A slot is page * pageSize + offset in the page. A decode step is: decodeAdvance (count the token that was sampled),
-// decodeSlots (where its keys and values go), then kvWrite and decodeAttention in every layer. None takes a value of
-// the step from the host, so a step can be recorded once and replayed.
+// A slot is page * pageSize + offset in the page. A decode step is: decodeAdvance (count the token
+// that was sampled), decodeSlots (where its keys and values go), then kvWrite and decodeAttention
+// in every layer. None takes a value of the step from the host, so a step can be recorded once and
+// replayed.
 #include "ops/op_table.h"
 
 namespace callgrad {
@@ -42,9 +44,13 @@ Status inferDecodeAdvance(const OpCall& c, OutputSpec*, const DeviceTraits&) {
   return expectSameShape("ownLens", c.in[2], "rowGroup", c.in[0]);
 }
 
-Cost costWrite(const OpCall& c) { return {2 * (bytesOf(c.in[0]) + bytesOf(c.in[1])) + bytesOf(c.in[3]), 0}; }
+Cost costWrite(const OpCall& c) {
+  return {2 * (bytesOf(c.in[0]) + bytesOf(c.in[1])) + bytesOf(c.in[3]), 0};
+}
 
-Cost costRead(const OpCall& c) { return {2 * (bytesOf(c.out[0]) + bytesOf(c.out[1])) + bytesOf(c.in[1]), 0}; }
+Cost costRead(const OpCall& c) {
+  return {2 * (bytesOf(c.out[0]) + bytesOf(c.out[1])) + bytesOf(c.in[1]), 0};
+}
 
 Cost costSmall(const OpCall& c) {
   return {bytesOf(c.in[0]) + bytesOf(c.in[1]) + bytesOf(c.in[2]) + bytesOf(c.out[0]), 0};
@@ -80,7 +86,8 @@ void declareKvCacheOps(std::vector<OpDecl>& t) {
                inferDecodeSlots,
                costSmall});
   t.push_back({"decodeAdvance",
-               "Counts one more token of every active row: positions and ownLens grow by one where rowGroup >= 0.",
+               "Counts one more token of every active row: positions and ownLens grow by one where "
+               "rowGroup >= 0.",
                {{"rowGroup", kI32Bit, kPlain, "[B] -1: inactive"},
                 {"positions", kI32Bit, kInout, "[B], written"},
                 {"ownLens", kI32Bit, kInout, "[B], written"}},

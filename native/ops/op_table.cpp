@@ -30,11 +30,14 @@ int findOp(std::string_view name) {
   return -1;
 }
 
-double bytesOf(const TensorView& t) { return t.present() ? double(t.numel()) * double(dtypeSize(t.dtype)) : 0; }
+double bytesOf(const TensorView& t) {
+  return t.present() ? double(t.numel()) * double(dtypeSize(t.dtype)) : 0;
+}
 
 Status expectRank(const char* where, const TensorView& t, int rank) {
   if (t.rank == rank) return {};
-  return error(Code::kShape, "expected %s to have %d dimensions, got shape %s", where, rank, t.shapeText().c_str());
+  return error(Code::kShape, "expected %s to have %d dimensions, got shape %s", where, rank,
+               t.shapeText().c_str());
 }
 
 Status expectShape(const char* where, const TensorView& t, std::initializer_list<int64_t> shape) {
@@ -46,22 +49,24 @@ Status expectShape(const char* where, const TensorView& t, std::initializer_list
     want += (i++ ? ", " : "") + (n < 0 ? std::string("any") : std::to_string(n));
   }
   if (same) return {};
-  return error(Code::kShape, "expected %s of shape %s], got %s", where, want.c_str(), t.shapeText().c_str());
+  return error(Code::kShape, "expected %s of shape %s], got %s", where, want.c_str(),
+               t.shapeText().c_str());
 }
 
 Status expectSameShape(const char* a, const TensorView& x, const char* b, const TensorView& y) {
   if (x.sameShape(y)) return {};
-  return error(Code::kShape, "expected %s and %s of one shape, got %s and %s", a, b, x.shapeText().c_str(),
-               y.shapeText().c_str());
+  return error(Code::kShape, "expected %s and %s of one shape, got %s and %s", a, b,
+               x.shapeText().c_str(), y.shapeText().c_str());
 }
 
 Status expectSameDType(const char* a, const TensorView& x, const char* b, const TensorView& y) {
   if (x.dtype == y.dtype) return {};
-  return error(Code::kDType, "expected %s and %s of one dtype, got %s and %s", a, b, dtypeName(x.dtype),
-               dtypeName(y.dtype));
+  return error(Code::kDType, "expected %s and %s of one dtype, got %s and %s", a, b,
+               dtypeName(x.dtype), dtypeName(y.dtype));
 }
 
-Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs, const DeviceTraits& device) {
+Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs,
+                     const DeviceTraits& device) {
   for (size_t i = 0; i < op.inputs.size(); i++) {
     const InputDecl& d = op.inputs[i];
     const TensorView& t = call.in[i];
@@ -72,19 +77,23 @@ Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs, 
     if (!((d.dtypes >> int(t.dtype)) & 1)) {
       std::string want;
       for (int k = 0; k < kDTypeCount; k++)
-        if ((d.dtypes >> k) & 1) want += (want.empty() ? "" : " or ") + std::string(dtypeName(DType(k)));
-      return error(Code::kDType, "expected %s of dtype %s, got %s", d.name, want.c_str(), dtypeName(t.dtype));
+        if ((d.dtypes >> k) & 1)
+          want += (want.empty() ? "" : " or ") + std::string(dtypeName(DType(k)));
+      return error(Code::kDType, "expected %s of dtype %s, got %s", d.name, want.c_str(),
+                   dtypeName(t.dtype));
     }
     if (t.layout && !(d.flags & kPacked))
       return error(Code::kType, "expected %s in plain layout, got a packed weight", d.name);
     if (!(d.flags & kStrided) && !t.contiguous())
-      return error(Code::kShape, "expected %s to be contiguous, got rows of %ld elements that lie %ld apart", d.name,
-                   long(t.rowSize()), long(t.rowStride));
+      return error(Code::kShape,
+                   "expected %s to be contiguous, got rows of %ld elements that lie %ld apart",
+                   d.name, long(t.rowSize()), long(t.rowStride));
   }
   for (size_t i = 0; i < op.attrs.size(); i++) {
     const AttrDecl& a = op.attrs[i];
     const double v = call.attr[i];
-    if (a.kind != AttrKind::kFloat && (std::isnan(v) || v != std::floor(v) || std::fabs(v) > 9007199254740991.0))
+    if (a.kind != AttrKind::kFloat &&
+        (std::isnan(v) || v != std::floor(v) || std::fabs(v) > 9007199254740991.0))
       return error(Code::kRange, "expected %s to be an integer, got %g", a.name, v);
   }
   return op.infer(call, outputs, device);

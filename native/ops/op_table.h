@@ -1,5 +1,6 @@
-// The op table: one declaration per op drives argument checks, output allocation, the N-API binding, the TypeScript
-// signatures (scripts/generate-ops.mjs) and the conformance and benchmark lists.
+// The op table: one declaration per op drives argument checks, output allocation, the N-API
+// binding, the TypeScript signatures (scripts/generate-ops.mjs) and the conformance and benchmark
+// lists.
 //
 // A device fills in kernels by name; everything in this folder is device-independent.
 #pragma once
@@ -50,8 +51,8 @@ struct AttrDecl {
 
 inline constexpr int kMaxInputs = 12, kMaxOutputs = 6, kMaxAttrs = 16;
 
-// One call: inputs and outputs in declared order. Absent optional inputs have rank -1; an output that an op leaves
-// out (see InferContext::skip) likewise.
+// One call: inputs and outputs in declared order. Absent optional inputs have rank -1; an output
+// that an op leaves out (see InferContext::skip) likewise.
 struct OpCall {
   TensorView in[kMaxInputs];
   TensorView out[kMaxOutputs];
@@ -59,7 +60,8 @@ struct OpCall {
   int attrInt(int i) const { return int(attr[i]); }
 };
 
-// What an op's inference fills in: the spec of each output. Preallocated outputs that a caller passes must match it.
+// What an op's inference fills in: the spec of each output. Preallocated outputs that a caller
+// passes must match it.
 struct OutputSpec {
   DType dtype = DType::kF32;
   uint8_t layout = 0;
@@ -75,8 +77,10 @@ struct OutputSpec {
 
 struct DeviceTraits;  // what inference may ask of a device: sizes of packed layouts
 
-// Checks shapes and values of one call and states its outputs. Runs on the JS thread: cheap, no access to data.
-using InferFunction = Status (*)(const OpCall& call, OutputSpec* outputs, const DeviceTraits& device);
+// Checks shapes and values of one call and states its outputs. Runs on the JS thread: cheap, no
+// access to data.
+using InferFunction = Status (*)(const OpCall& call, OutputSpec* outputs,
+                                 const DeviceTraits& device);
 
 struct Cost {
   double bytes = 0;  // least that must move between memory and the cores
@@ -97,8 +101,10 @@ struct OpDecl {
 const std::vector<OpDecl>& opTable();
 int findOp(std::string_view name);  // -1 when unknown
 
-// Generic checks of one call (count, dtypes, layouts, contiguity, presence), then the op's own inference.
-Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs, const DeviceTraits& device);
+// Generic checks of one call (count, dtypes, layouts, contiguity, presence), then the op's own
+// inference.
+Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs,
+                     const DeviceTraits& device);
 
 // `[T, D]`-style expectations in one line; `where` reads "x" and -1 accepts any size.
 Status expectShape(const char* where, const TensorView& t, std::initializer_list<int64_t> shape);

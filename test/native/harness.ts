@@ -19,6 +19,9 @@ export function opNamed(name: string): NativeOp {
   return op
 }
 
+/** The generated function with exactly these arguments. */
+export const callPositional = (op: NativeOp, ...given: unknown[]): unknown => functions[op.name]!(...given)
+
 /** `inputs` in the order and place that the generated function wants. */
 export function invoke(op: NativeOp, inputs: Record<string, unknown>, options: Record<string, unknown>): unknown {
   const required = op.inputs.filter((i) => !i.optional).map((i) => inputs[i.name])

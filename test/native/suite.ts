@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import { empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
 import { firstDifference, largestError, rms, rmsError } from './compare.js'
-import { callOf, dtypeOf, invoke, type Outcome, opNamed, roundBFloat16, runCase } from './harness.js'
+import { callOf, callPositional, dtypeOf, invoke, type Outcome, opNamed, roundBFloat16, runCase } from './harness.js'
 import { type Call, type Input, type OpCase, type OpRow, random } from './row.js'
 
 // The checks of the conformance suite; each takes a row and throws what does not hold.
@@ -189,6 +189,10 @@ export async function wrongArgumentsAreErrors(row: OpRow): Promise<void> {
       const buffer = empty([given.shape[0]!, width + 3], { device: 'cpu', dtype: given.dtype })
       throwsCode(row, `${name} strided`, ['ERR_SHAPE', 'ERR_TYPE'], call(name, buffer.view(given.shape, 0, width + 3)))
     }
+  }
+  if (op.attrs.length + op.outputs.length > 0) {
+    const required = op.inputs.filter((i) => !i.optional).map((i) => good[i.name])
+    throwsCode(row, 'options null', ['ERR_TYPE'], () => callPositional(op, ...required, null))
   }
   for (const attr of op.attrs) {
     const options = (value: unknown) => () => invoke(op, good, { ...c.attrs, [attr.name]: value })

@@ -4,7 +4,7 @@ import { checkpoint, Tape, Variable } from '../../lib/tensor/autograd.js'
 import { device, devices } from '../../lib/tensor/device.js'
 import { add, copy, fill, gatherRows, scatterRows } from '../../lib/tensor/ops.generated.js'
 import { keep, scope } from '../../lib/tensor/scope.js'
-import { empty, narrow, type Tensor, tensor, widen } from '../../lib/tensor/tensor.js'
+import { empty, narrow, type Tensor, tensor, widen, write } from '../../lib/tensor/tensor.js'
 
 const code = (expected: string) => (e: { code?: string }) => e.code === expected
 
@@ -39,6 +39,22 @@ test('views share memory and cannot reach outside', async () => {
   t.dispose()
   fill(middle, { value: 3 })
   assert.equal([...(await middle.toArray())], [3, 3, 3, 3, 3, 3])
+})
+
+test('what is no array of numbers is an error, never NaN', () => {
+  const any = (value: unknown) => value as number[]
+  for (const data of [null, undefined, 5, 'abc', {}, { length: 2 }, [1, 'x'], [[1, 2]], [1n], new BigInt64Array(2)]) {
+    assert.throws(() => tensor(any(data)), code('ERR_TYPE'))
+    assert.throws(() => write(tensor([1, 2]), any(data)), code('ERR_TYPE'))
+  }
+  assert.throws(() => tensor([1.5], [1], { dtype: 'i32' }), code('ERR_RANGE'))
+  assert.throws(() => tensor([2 ** 31], [1], { dtype: 'i32' }), code('ERR_RANGE'))
+  assert.throws(() => tensor([300], [1], { dtype: 'u8' }), code('ERR_RANGE'))
+  assert.throws(() => tensor([1], [1], null as unknown as object), code('ERR_TYPE'))
+  assert.throws(() => empty([1], 'cpu' as unknown as object), code('ERR_TYPE'))
+  assert.throws(() => tensor([1]).view(any(null)), code('ERR_SHAPE'))
+  assert.throws(() => tensor([1]).reshape(any(undefined)), code('ERR_SHAPE'))
+  assert.throws(() => write(null as unknown as Tensor, [1]), code('ERR_TYPE'))
 })
 
 test('disposed tensors, foreign objects and wrong shapes are errors with a code', () => {

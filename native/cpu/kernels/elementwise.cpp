@@ -28,15 +28,17 @@ template <typename T>
 void addRows(const OpCall& c) {
   const TensorView &a = c.in[0], &b = c.in[1], &y = c.out[0];
   const int64_t rows = a.rank ? a.shape[0] : 1, width = a.rowSize();
-  parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) {
-      const T *pa = a.as<T>() + r * a.rowStride, *pb = b.as<T>() + r * b.rowStride;
-      T* py = y.as<T>() + r * y.rowStride;
-      int64_t i = 0;
-      for (; i + kLanes <= width; i += kLanes) store(py + i, load(pa + i) + load(pb + i));
-      for (; i < width; i++) py[i] = fromFloat<T>(toFloat(pa[i]) + toFloat(pb[i]));
-    }
-  });
+  parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)),
+              [&](int64_t begin, int64_t end) {
+                for (int64_t r = begin; r < end; r++) {
+                  const T *pa = a.as<T>() + r * a.rowStride, *pb = b.as<T>() + r * b.rowStride;
+                  T* py = y.as<T>() + r * y.rowStride;
+                  int64_t i = 0;
+                  for (; i + kLanes <= width; i += kLanes)
+                    store(py + i, load(pa + i) + load(pb + i));
+                  for (; i < width; i++) py[i] = fromFloat<T>(toFloat(pa[i]) + toFloat(pb[i]));
+                }
+              });
 }
 
 Status add(const OpCall& c, KernelContext&) {
@@ -47,9 +49,11 @@ Status add(const OpCall& c, KernelContext&) {
 template <typename T>
 void fillRows(const TensorView& x, T value) {
   const int64_t rows = x.rank ? x.shape[0] : 1, width = x.rowSize();
-  parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) std::fill_n(x.as<T>() + r * x.rowStride, width, value);
-  });
+  parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)),
+              [&](int64_t begin, int64_t end) {
+                for (int64_t r = begin; r < end; r++)
+                  std::fill_n(x.as<T>() + r * x.rowStride, width, value);
+              });
 }
 
 Status fill(const OpCall& c, KernelContext&) {
@@ -88,7 +92,8 @@ void copyBytes(const TensorView& x, const TensorView& y) {
   const Rows rows = rowsOf(x, y);
   const bool dense = x.contiguous() && y.contiguous();
   const int64_t size = int64_t(dtypeSize(x.dtype));
-  const int64_t sx = (dense ? rows.width : x.rowStride) * size, sy = (dense ? rows.width : y.rowStride) * size;
+  const int64_t sx = (dense ? rows.width : x.rowStride) * size,
+                sy = (dense ? rows.width : y.rowStride) * size;
   parallelFor(rows.rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rows.width)),
               [&](int64_t begin, int64_t end) {
                 for (int64_t r = begin; r < end; r++)
@@ -111,21 +116,25 @@ Status copy(const OpCall& c, KernelContext&) {
   return {};
 }
 
-// Checked as it is used: an i32 output may be the index list itself, so a check up front could be overtaken.
+// Checked as it is used: an i32 output may be the index list itself, so a check up front could be
+// overtaken.
 inline bool rowFits(int32_t row, int64_t limit) { return row >= 0 && row < limit; }
 
 Status badRow(const char* op, int32_t row, int64_t at, int64_t limit) {
-  return error(Code::kRange, "[%s] expected row indices in [0, %ld), got %d at %ld", op, long(limit), row, long(at));
+  return error(Code::kRange, "[%s] expected row indices in [0, %ld), got %d at %ld", op,
+               long(limit), row, long(at));
 }
 
 Status gatherRows(const OpCall& c, KernelContext&) {
   const TensorView &x = c.in[0], &y = c.out[0];
   const int32_t* rows = c.in[1].as<int32_t>();
-  const int64_t n = c.in[1].shape[0], size = int64_t(dtypeSize(x.dtype)), width = x.rowSize() * size;
+  const int64_t n = c.in[1].shape[0], size = int64_t(dtypeSize(x.dtype)),
+                width = x.rowSize() * size;
   for (int64_t i = 0; i < n; i++) {
     const int32_t row = rows[i];
     if (!rowFits(row, x.shape[0])) return badRow("gatherRows", row, i, x.shape[0]);
-    memmove(y.as<char>() + i * y.rowStride * size, x.as<char>() + row * x.rowStride * size, size_t(width));
+    memmove(y.as<char>() + i * y.rowStride * size, x.as<char>() + row * x.rowStride * size,
+            size_t(width));
   }
   return {};
 }
@@ -133,11 +142,13 @@ Status gatherRows(const OpCall& c, KernelContext&) {
 Status scatterRows(const OpCall& c, KernelContext&) {
   const TensorView &x = c.in[0], &y = c.in[2];
   const int32_t* rows = c.in[1].as<int32_t>();
-  const int64_t n = c.in[1].shape[0], size = int64_t(dtypeSize(x.dtype)), width = x.rowSize() * size;
+  const int64_t n = c.in[1].shape[0], size = int64_t(dtypeSize(x.dtype)),
+                width = x.rowSize() * size;
   for (int64_t i = 0; i < n; i++) {
     const int32_t row = rows[i];
     if (!rowFits(row, y.shape[0])) return badRow("scatterRows", row, i, y.shape[0]);
-    memmove(y.as<char>() + row * y.rowStride * size, x.as<char>() + i * x.rowStride * size, size_t(width));
+    memmove(y.as<char>() + row * y.rowStride * size, x.as<char>() + i * x.rowStride * size,
+            size_t(width));
   }
   return {};
 }

@@ -1,7 +1,8 @@
-// The paged cache on the CPU: row copies and table updates. Bandwidth-bound and small beside everything else.
+// The paged cache on the CPU: row copies and table updates. Bandwidth-bound and small beside
+// everything else.
 //
-// kv: [pages][K|V][kvHead][slot][headDim]: a page holds one head's keys contiguously, so a reader of 64 keys walks
-// pageSize * headDim elements at a time.
+// kv: [pages][K|V][kvHead][slot][headDim]: a page holds one head's keys contiguously, so a reader
+// of 64 keys walks pageSize * headDim elements at a time.
 #include <algorithm>
 #include <cstring>
 
@@ -15,12 +16,14 @@ Status checkSlots(const char* op, const TensorView& slots, int64_t limit) {
   const int32_t* s = slots.as<int32_t>();
   for (int64_t t = 0; t < slots.shape[0]; t++)
     if (s[t] < -1 || s[t] >= limit)
-      return error(Code::kRange, "[%s] expected slots in [-1, %ld), got %d at %ld", op, long(limit), s[t], long(t));
+      return error(Code::kRange, "[%s] expected slots in [-1, %ld), got %d at %ld", op, long(limit),
+                   s[t], long(t));
   return {};
 }
 
-// Calls row(t, h, inCache, isValue) for every token that has a slot, cut over heads and not tokens: where a slot
-// repeats, the later token is written last however many threads there are. inCache: offset of the head's row in bytes.
+// Calls row(t, h, inCache, isValue) for every token that has a slot, cut over heads and not tokens:
+// where a slot repeats, the later token is written last however many threads there are. inCache:
+// offset of the head's row in bytes.
 template <typename Row>
 void forSlots(const TensorView& kv, const TensorView& slots, Row&& row) {
   const int64_t heads = kv.shape[2], pageSize = kv.shape[3], tokens = slots.shape[0];
@@ -30,7 +33,8 @@ void forSlots(const TensorView& kv, const TensorView& slots, Row&& row) {
                 for (int64_t t = 0; t < tokens; t++) {
                   const int64_t slot = slots.as<int32_t>()[t];
                   const int64_t page = slot / pageSize * 2 * heads * head + slot % pageSize * bytes;
-                  for (int64_t i = begin; i < end; i++) row(t, i % heads, slot < 0 ? -1 : page + i * head, i >= heads);
+                  for (int64_t i = begin; i < end; i++)
+                    row(t, i % heads, slot < 0 ? -1 : page + i * head, i >= heads);
                 }
               });
 }
@@ -71,16 +75,19 @@ Status decodeSlots(const OpCall& c, KernelContext&) {
   for (int64_t r = 0; r < rows; r++) {
     const int64_t n = lens[r];
     if (n < 0 || n > width * pageSize)
-      return error(Code::kRange, "[decodeSlots] expected ownLens in [0, %ld], got %ld at %ld", long(width * pageSize),
-                   long(n), long(r));
+      return error(Code::kRange, "[decodeSlots] expected ownLens in [0, %ld], got %ld at %ld",
+                   long(width * pageSize), long(n), long(r));
     if (n == 0) {
       slots[r] = -1;
       continue;
     }
-    const int64_t page = pages[r * width + (n - 1) / pageSize], slot = page * pageSize + (n - 1) % pageSize;
+    const int64_t page = pages[r * width + (n - 1) / pageSize],
+                  slot = page * pageSize + (n - 1) % pageSize;
     if (page < 0 || slot > 0x7fffffff)
-      return error(Code::kRange, "[decodeSlots] expected ownPages of row %ld to hold a page id for token %ld, got %ld",
-                   long(r), long(n - 1), long(page));
+      return error(
+          Code::kRange,
+          "[decodeSlots] expected ownPages of row %ld to hold a page id for token %ld, got %ld",
+          long(r), long(n - 1), long(page));
     slots[r] = int32_t(slot);
   }
   return {};

@@ -1,5 +1,6 @@
-// Sixteen-lane float vectors through the compiler's vector extension: one source for every instruction set (a
-// 64-byte vector becomes one zmm, two ymm or four xmm registers). Compiled once per set into namespace CG_ISA.
+// Sixteen-lane float vectors through the compiler's vector extension: one source for every
+// instruction set (a 64-byte vector becomes one zmm, two ymm or four xmm registers). Compiled once
+// per set into namespace CG_ISA.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -40,9 +41,9 @@ inline float toFloat(BFloat16 x) {
   memcpy(&f, &u, 4);
   return f;
 }
-// Round to nearest, ties to even; NaN stays NaN (its payload's top bit is set). The instruction of AVX512-BF16 takes
-// denormals (below 1.2e-38) for 0 whatever the mode: so does the scalar form there, that a value's place in a vector
-// does not matter.
+// Round to nearest, ties to even; NaN stays NaN (its payload's top bit is set). The instruction of
+// AVX512-BF16 takes denormals (below 1.2e-38) for 0 whatever the mode: so does the scalar form
+// there, that a value's place in a vector does not matter.
 inline BFloat16 toBFloat16(float f) {
   uint32_t u;
   memcpy(&u, &f, 4);
@@ -88,7 +89,8 @@ inline HVec roundedBits(Vec v) {
 #if defined(__AVX512F__)
   const __m512i quiet = (__m512i)((u >> 16) | 0x40u);
   const __mmask16 isNan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
-  return (HVec)_mm512_maskz_cvtepi32_epi16(0xffff, _mm512_mask_mov_epi32((__m512i)rounded, isNan, quiet));
+  return (HVec)_mm512_maskz_cvtepi32_epi16(0xffff,
+                                           _mm512_mask_mov_epi32((__m512i)rounded, isNan, quiet));
 #else
   const UVec isNan = (UVec)((u & 0x7fffffffu) > 0x7f800000u);
   return __builtin_convertvector((isNan & ((u >> 16) | 0x40u)) | (~isNan & rounded), HVec);
@@ -121,7 +123,8 @@ inline Vec loadPartial(const float* p, int n, float fill) {
 }
 template <>
 inline Vec loadPartial(const BFloat16* p, int n, float fill) {
-  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_maskz_loadu_epi16(laneMask(n), p));
+  const __m512i wide =
+      _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_maskz_loadu_epi16(laneMask(n), p));
   return (Vec)_mm512_mask_slli_epi32((__m512i)splat(fill), laneMask(n), wide, 16);
 }
 template <>
@@ -174,8 +177,10 @@ inline float maxLanes(Vec v) {
   return m;
 }
 
-// a * b + c in one rounding where the instruction set has it. The compiler may not contract on its own
-// (-ffp-contract=off): two kernels that must agree bit for bit would then depend on how each was inlined.
+// a * b + c in one rounding where the instruction set has it. The compiler may not contract on its
+// own
+// (-ffp-contract=off): two kernels that must agree bit for bit would then depend on how each was
+// inlined.
 inline Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -193,13 +198,14 @@ inline Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
-// e^x to about 1 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2], a degree-6 polynomial (Cephes' coefficients).
-// Below -87.3 the result is 0 (so e^-inf = 0), above 88.7 it is inf, NaN stays NaN.
+// e^x to about 1 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2], a degree-6 polynomial (Cephes'
+// coefficients). Below -87.3 the result is 0 (so e^-inf = 0), above 88.7 it is inf, NaN stays NaN.
 inline Vec exp(Vec x) {
   // NaN goes through both: vmin and vmax return the second where either is NaN
   const Vec clamped = vmax(splat(-87.3365478515625f), vmin(splat(88.3762626647950f), x));
   const Vec t = clamped * splat(1.44269504088896341f);
-  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding and subtracting it rounds to an integer
+  const Vec magic =
+      splat(12582912.0f);  // 1.5 * 2^23: adding and subtracting it rounds to an integer
   const Vec n = (t + magic) - magic;
   Vec r = fma(n, splat(-0.693359375f), clamped);
   r = fma(n, splat(2.12194440e-4f), r);
