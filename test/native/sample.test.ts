@@ -62,6 +62,7 @@ test('a filter keeps exactly its set: every kept token is drawn, none other', as
     [{ temperature: 1, minP: 1 }, [1, 2, 3]],
     [{ temperature: 1, minP: 0.5 }, [1, 2, 3, 5]],
     [{ temperature: 1, topK: 1, minP: 0.5 }, [1]],
+    [{ temperature: 0.7, minP: 1 }, [1, 2, 3]],
   ] as [Filters, number[]][]) {
     const { tokens } = await draw(logits, 400, settings)
     assert.equal(
@@ -79,6 +80,23 @@ test('ties: a constant row is cut by index, and greedy takes the first', async (
   assert.ok(Math.max(...tokens) > 1400)
   assert.equal((await draw(flat, 1, { temperature: 0 })).tokens, [0])
   assert.equal((await draw(flat, 1, { temperature: 1, topK: 1 })).tokens, [0])
+})
+
+test('filters find their sets where logits are far apart, huge or denormal', async () => {
+  const far = Float32Array.from({ length: 900 }, (_, i) => (i % 3 === 0 ? -1e30 * (i + 1) : -i / 1000))
+  const { tokens } = await draw(far, 300, { temperature: 1, topK: 700 })
+  const kept = distribution(far, { temperature: 1, topK: 700 })
+  assert.ok(tokens.every((t) => kept[t]! > 0))
+  for (const unit of [1e-40, 1e30]) {
+    const row = Float32Array.from({ length: 600 }, (_, i) => ((i * 7) % 600) * unit)
+    const order = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b)
+    const top = new Set(order.slice(0, 5))
+    const drawn = await draw(row, 200, { temperature: 1, topK: 5 })
+    assert.ok(
+      drawn.tokens.every((t) => top.has(t)),
+      `logits of ${unit}`,
+    )
+  }
 })
 
 test('minus infinity is never drawn, and log-probs leave it out', async () => {

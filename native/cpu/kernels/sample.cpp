@@ -22,6 +22,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr uint32_t kSampleStream = 0x73616d70;
 // Elements between the bounds at which bisecting stops and sorting starts.
 constexpr int64_t kFewEnough = 256;
+constexpr int kStepsByDistance = 16;
 
 struct Settings {
   float scale;
@@ -54,11 +55,29 @@ float floatOf(int64_t order) {
   return x;
 }
 
+// A float between two others, not equal to either; the lower one where there is none. Halving the
+// distance gets to few elements sooner where logits are spread, halving the number of floats
+// between ends in 32 steps where they are not.
+float between(float low, float high, bool byBits) {
+  const float middle = low + (high - low) / 2;
+  if (!byBits && high - low < 256.0f) return middle > low && middle < high ? middle : low;
+  const int64_t from = orderOf(low), to = orderOf(high);
+  return floatOf(from + (to - from) / 2);
+}
+
+// Any lane set.
+bool any(IVec mask) {
+  uint64_t words[8], all = 0;
+  memcpy(words, &mask, sizeof words);
+  for (uint64_t w : words) all |= w;
+  return all != 0;
+}
+
 class Row {
  public:
   // `mass` receives e^(logit * scale - max) of each element, padded to whole vectors with zeros.
   Row(const float* logits, int64_t n, float scale, float max, float* mass)
-      : logits_(logits), n_(n), mass_(mass) {
+      : logits_(logits), n_(n), scale_(scale), mass_(mass) {
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes)
       store(mass + i, exp(load(logits + i) * splat(scale) - splat(max)));
@@ -82,27 +101,41 @@ class Row {
     return total;
   }
 
-  // The shortest prefix within `within` that holds `count` elements, or that reaches `mass`.
-  Cut prefix(int64_t count, double mass, const Cut& within) const {
+  // The shortest prefix within `within` that holds `count` elements, or that reaches `mass`;
+  // `largest` is the first element's logit.
+  Cut prefix(int64_t count, double mass, const Cut& within, float largest) const {
     auto reached = [&](const Measure& m) { return m.count >= count || m.mass >= mass; };
-    int64_t low = orderOf(-kInf), high = orderOf(kInf);
-    Measure atLow = above(-kInf, within), atHigh{0, 0};
-    if (!reached(atLow)) return within;
-    while (high - low > 1 && atLow.count - atHigh.count > kFewEnough) {
-      const int64_t middle = low + (high - low) / 2;
-      const Measure m = above(floatOf(middle), within);
+    if (!reached(above(-kInf, within))) return within;
+    // The elements with low < logit <= high hold the end of the prefix. Most of what matters lies
+    // close to the top.
+    float high = largest, low = largest - 32.0f / scale_;
+    Measure atLow = above(low, within), atHigh{0, 0};
+    if (!reached(atLow)) {
+      high = low, atHigh = atLow;
+      low = -kInf, atLow = above(low, within);
+    }
+    for (int step = 0; atLow.count - atHigh.count > kFewEnough; step++) {
+      const float middle = between(low, high, step >= kStepsByDistance);
+      if (middle == low) break;
+      const Measure m = above(middle, within);
       if (reached(m))
         low = middle, atLow = m;
       else
         high = middle, atHigh = m;
     }
-    // Walk the elements in (low, high] by rank.
-    const float above = floatOf(low), upTo = floatOf(high);
     std::vector<Cut> few;
-    for (int64_t i = 0; i < n_; i++)
-      if (logits_[i] > above && logits_[i] <= upTo && !(within < Cut{logits_[i], i}))
-        few.push_back({logits_[i], i});
-    std::sort(few.begin(), few.end());
+    const auto take = [&](int64_t i) {
+      const Cut c{logits_[i], i};
+      if (c.logit > low && c.logit <= high && !(within < c)) few.push_back(c);
+    };
+    int64_t i = 0;
+    for (; i + kLanes <= n_; i += kLanes) {
+      const Vec x = load(logits_ + i);
+      if (!any((x > splat(low)) & (x <= splat(high)))) continue;
+      for (int64_t k = i; k < i + kLanes; k++) take(k);
+    }
+    for (; i < n_; i++) take(i);
+    if (!std::is_sorted(few.begin(), few.end())) std::sort(few.begin(), few.end());
     Measure m = atHigh;
     for (const Cut& c : few) {
       m.count++;
@@ -170,6 +203,7 @@ class Row {
 
   const float* logits_;
   int64_t n_;
+  float scale_;
   float* mass_;
 };
 
@@ -186,20 +220,18 @@ int64_t argmax(const float* logits, int64_t n) {
 
 Cut cutOf(const Row& row, int64_t n, const float* logits, float max, const Settings& s) {
   Cut cut;
-  if (s.topK > 0 && s.topK < n) cut = row.prefix(s.topK, kInf, cut);
-  if (s.topP < 1) {
-    const double kept = row.above(-kInf, cut).mass;
-    cut = row.prefix(n + 1, s.topP * kept, cut);
-  }
+  const bool byCount = s.topK > 0 && s.topK < n;
+  if (!byCount && s.topP >= 1 && s.minP <= 0) return cut;
+  const int64_t best = argmax(logits, n);
+  const Cut first{logits[best], best};
+  if (byCount) cut = row.prefix(s.topK, kInf, cut, first.logit);
+  if (s.topP < 1) cut = row.prefix(n + 1, s.topP * row.above(-kInf, cut).mass, cut, first.logit);
   if (s.minP > 0) {
-    // p >= minP * max p on the scaled logits; the largest element always stays.
+    // p >= minP * max p on the scaled logits, up to fp32's rounding of them: equals of the largest
+    // stay at minP 1.
     const double lowest = (double(max) + std::log(s.minP)) / double(s.scale);
-    float threshold = float(lowest);
-    if (double(threshold) < lowest) threshold = std::nextafter(threshold, kInf);
-    const Cut byShare{threshold, std::numeric_limits<int64_t>::max()};
-    const int64_t best = argmax(logits, n);
-    const Cut first{logits[best], best};
-    cut = std::min(cut, std::max(byShare, first));
+    const float threshold = float(lowest - 2e-7 * std::max(1.0, std::fabs(lowest)));
+    cut = std::min(cut, std::max(Cut{threshold, std::numeric_limits<int64_t>::max()}, first));
   }
   return cut;
 }
