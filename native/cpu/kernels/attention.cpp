@@ -72,19 +72,23 @@ Status attentionForward(const OpCall& c, KernelContext& context) {
                  m.q + r * (shape.dim / M::kStep));
     m.state.clear(rows, shape.padded);
 
-    auto walk = [&](int run, int64_t most, auto&& visibleOf) {
-      for (int64_t b = 0; b * kKeyBlock < most; b++) {
-        for (int r = 0; r < rows; r++)
-          m.visible[r] = int(std::clamp<int64_t>(visibleOf(r / group) - b * kKeyBlock, 0, kKeyBlock));
-        const int64_t i = h * plan.blocks + plan.runs[size_t(run)].firstBlock + b;
-        const KeyBlock<M> block{across + i * acrossSize, along + i * alongSize, finite[i]};
-        attendBlock(m.q, rows, m.visible, block, shape, m.state, m.block);
-      }
+    auto attend = [&](int run, int64_t b) {
+      const int64_t i = h * plan.blocks + plan.runs[size_t(run)].firstBlock + b;
+      attendBlock(m.q, rows, m.visible, KeyBlock<M>{across + i * acrossSize, along + i * alongSize, finite[i]}, shape,
+                  m.state, m.block);
     };
-    for (const SpanUse& s : segment.spans) walk(s.run, s.length, [&](int64_t) { return s.length; });
+    for (const SpanUse& s : segment.spans)
+      for (int64_t b = 0; b * kKeyBlock < s.length; b++) {
+        std::fill_n(m.visible, rows, int(std::min<int64_t>(s.length - b * kKeyBlock, kKeyBlock)));
+        attend(s.run, b);
+      }
     if (segment.ownRun >= 0) {
       const int64_t first = segment.ownVisible + (tile.begin - segment.qBegin);
-      walk(segment.ownRun, first + (tile.end - tile.begin) - 1, [&](int64_t t) { return first + t; });
+      for (int64_t b = 0; b * kKeyBlock < first + (tile.end - tile.begin) - 1; b++) {
+        for (int r = 0; r < rows; r++)
+          m.visible[r] = int(std::clamp<int64_t>(first + r / group - b * kKeyBlock, 0, kKeyBlock));
+        attend(segment.ownRun, b);
+      }
     }
     for (int r = 0; r < rows; r++) {
       const int64_t t = tile.begin + r / group, head = h * group + r % group;

@@ -225,7 +225,7 @@ class BackwardTile {
       for (; d + kLanes <= shape_.dim; d += kLanes) product = fma(load(o + d), load(dRows[size_t(r)] + d), product);
       if (d < shape_.dim)
         product = fma(loadPartial(o + d, shape_.dim - d), loadPartial(dRows[size_t(r)] + d, shape_.dim - d), product);
-      m_.delta[r] = sumLanes(product);
+      m_.delta[r] = addLanes(product);
       const float l = lse.as<float>()[token * heads + head];
       m_.state.top[r] = l * kLog2E;
       m_.inverse[r] = 1.0f;
@@ -246,18 +246,19 @@ class BackwardTile {
     forBlocks(segment, begin, end, [&](int run, int64_t b) {
       const Unit* across = keys_.keysAcross + blockIndex(run, b) * acrossUnits<M>(shape_);
       for (int r = 0; r < rows; r += kTileRows) {
-        const int n = std::min(rows - r, kTileRows);
-        const int most = *std::max_element(m_.visible + r, m_.visible + r + n);
-        if (most <= 0) continue;
-        const int vecs = (most + kLanes - 1) / kLanes;
-        multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, n, across, kKeyBlock, vecs, units_, m_.scores,
+        const GroupView g = viewOf(m_.visible + r, rows - r);
+        if (g.most <= 0) continue;
+        multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, g.rows, across, kKeyBlock, g.vecs(), units_, m_.scores,
                                   kKeyBlock);
-        float factors[kLanes];
-        softmaxStep(n, m_.visible + r, *std::min_element(m_.visible + r, m_.visible + r + n), vecs, shape_.scale2, RowState{m_.state.top + r, m_.state.sum + r * kLanes, nullptr},
-                    BlockScratch<M>{m_.scores, m_.ds, nullptr}, factors);
+        float factors[kLanes], bases[kLanes];
+        withView(g, [&](auto vecs, auto masked) {
+          moveTops<vecs, masked>(g.rows, m_.visible + r, shape_.scale2, m_.scores, m_.state.top + r, factors, bases);
+          weighScores<M, vecs, masked>(g.rows, m_.visible + r, shape_.scale2, m_.scores, factors, bases,
+                                       m_.state.sum + r * kLanes, m_.ds);
+        });
       }
     });
-    for (int r = 0; r < rows; r++) m_.inverse[r] = 1.0f / sumLanes(load(m_.state.sum + r * kLanes));
+    for (int r = 0; r < rows; r++) m_.inverse[r] = 1.0f / addLanes(load(m_.state.sum + r * kLanes));
   }
 
   void addBlock(int rows, int run, int64_t b, GradientSums sums) {

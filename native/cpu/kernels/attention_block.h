@@ -71,11 +71,12 @@ struct RowState {
   }
 };
 
-// Memory of one thread for one block.
+// Memory of one thread for one block and all rows of its tile.
 template <class M>
 struct BlockScratch {
-  float* scores;             // [kTileRows][64]
-  typename M::Unit* weights;  // [kTileRows][64 / step]
+  float* scores;              // [rows][64]
+  typename M::Unit* weights;  // [rows][64 / step]
+  float *factors, *bases;     // [rows + 16] what sums so far are multiplied by; minus what exponents are taken against
   typename M::Unit* guarded;  // [64 / step][padded]
 };
 
@@ -106,52 +107,71 @@ inline void storeWeights(typename M::Unit* to, const Vec* p) {
   }
 }
 
-template <class M, int kVecs, bool kMasked>
-inline void softmaxRows(int rows, const int* visible, float scale2, const RowState& state,
-                        const BlockScratch<M>& scratch, float* factors) {
+// First half of the softmax step of up to kTileRows rows: moves their maxima on and says what that means for their sums
+// (factor 1 for a row that sees nothing here). state.top may be read, factors and bases written, up to 16 rows on.
+template <int kVecs, bool kMasked>
+inline void moveTops(int rows, const int* visible, float scale2, const float* scores, float* top, float* factors,
+                     float* bases) {
   const Vec none = splat(-std::numeric_limits<float>::infinity());
   Vec largest[kTileRows];
   for (int r = 0; r < kTileRows; r++) {
     largest[r] = none;
     if (r >= rows) continue;
     Vec x[kVecs];
-    loadScores<kVecs, kMasked>(scratch.scores + r * kKeyBlock, visible[r], x);
+    loadScores<kVecs, kMasked>(scores + r * kKeyBlock, visible[r], x);
     largest[r] = x[0];
 #pragma GCC unroll 4
     for (int v = 1; v < kVecs; v++) largest[r] = larger(x[v], largest[r]);
   }
-  const Vec before = firstLanes(load(state.top), rows, none);
+  const Vec before = firstLanes(load(top), rows, none);
   const Vec after = larger(largestLanes(largest) * splat(scale2), before);
   // a row that has seen nothing yet has top -inf; its exponents are taken against 0 and give 0
   const Vec base = after == none ? Vec{} : after;
-  const Vec a = exp2Below(before - base);
-  storeFirst(state.top, after, rows);
-  float bases[kLanes];
+  storeFirst(top, after, rows);
   store(bases, -base);
-  store(factors, a);
+  store(factors, exp2Below(before - base));
+}
+
+// Second half: weights of the rows, and their sums.
+template <class M, int kVecs, bool kMasked>
+inline void weighScores(int rows, const int* visible, float scale2, const float* scores, const float* factors,
+                        const float* bases, float* sums, typename M::Unit* weights) {
   for (int r = 0; r < rows; r++) {
     Vec x[kVecs], p[4] = {};
-    loadScores<kVecs, kMasked>(scratch.scores + r * kKeyBlock, visible[r], x);
-    const Vec top = splat(bases[r]);
+    loadScores<kVecs, kMasked>(scores + r * kKeyBlock, visible[r], x);
+    const Vec base = splat(bases[r]);
 #pragma GCC unroll 4
-    for (int v = 0; v < kVecs; v++) p[v] = exp2Below(fma(x[v], splat(scale2), top));
-    float* sum = state.sum + r * kLanes;
+    for (int v = 0; v < kVecs; v++) p[v] = exp2Below(fma(x[v], splat(scale2), base));
+    float* sum = sums + r * kLanes;
     store(sum, fma(load(sum), splat(factors[r]), (p[0] + p[1]) + (p[2] + p[3])));
-    storeWeights<M, kVecs>(scratch.weights + int64_t(r) * (kKeyBlock / M::kStep), p);
+    storeWeights<M, kVecs>(weights + int64_t(r) * (kKeyBlock / M::kStep), p);
   }
 }
 
-// Softmax step of up to kTileRows rows whose scores are in scratch: moves their state on, leaves their weights in scratch
-// and in factors [16] what their sums so far are worth against the new maximum (1 for a row that sees nothing here).
-// state.top may be read up to 16 rows on.
-template <class M>
-inline void softmaxStep(int rows, const int* visible, int least, int vecs, float scale2, const RowState& state,
-                        const BlockScratch<M>& scratch, float* factors) {
-  withVecs(vecs, [&](auto n) {
-    if (least >= n * kLanes)
-      softmaxRows<M, n, false>(rows, visible, scale2, state, scratch, factors);
+// How many keys of a block the rows of a group of kTileRows see.
+struct GroupView {
+  int rows, least, most;
+  int vecs() const { return (most + kLanes - 1) / kLanes; }
+  bool masked() const { return least < vecs() * kLanes; }
+};
+
+inline GroupView viewOf(const int* visible, int rows) {
+  GroupView g{std::min(rows, kTileRows), kKeyBlock, 0};
+  for (int i = 0; i < g.rows; i++) {
+    g.least = std::min(g.least, visible[i]);
+    g.most = std::max(g.most, visible[i]);
+  }
+  return g;
+}
+
+// Calls fn(vecs, masked) with both as constants.
+template <typename Fn>
+inline void withView(const GroupView& g, Fn&& fn) {
+  withVecs(g.vecs(), [&](auto vecs) {
+    if (g.masked())
+      fn(vecs, std::true_type{});
     else
-      softmaxRows<M, n, true>(rows, visible, scale2, state, scratch, factors);
+      fn(vecs, std::false_type{});
   });
 }
 
@@ -169,36 +189,53 @@ inline const typename M::Unit* guardValues(const typename M::Unit* along, int vi
 }
 
 // Takes rows through one block. q: [rows][dim / step]; visible: [rows] keys of the block that a row sees (its first).
+//
+// Each phase goes over all rows before the next begins: the exponentials of one group of rows then overlap with the
+// products of another, where a group that goes through all phases at once waits for its own results.
 template <class M>
 void attendBlock(const typename M::Unit* q, int rows, const int* visible, const KeyBlock<M>& block,
-                 const HeadShape& shape, const RowState& state, const BlockScratch<M>& scratch) {
+                 const HeadShape& shape, const RowState& state, const BlockScratch<M>& m) {
+  constexpr int kWeightStride = kKeyBlock / M::kStep;
   const int units = shape.dim / M::kStep;
   for (int r = 0; r < rows; r += kTileRows) {
-    const int n = std::min(rows - r, kTileRows);
-    int most = 0, least = kKeyBlock;
-    for (int i = 0; i < n; i++) {
-      most = std::max(most, visible[r + i]);
-      least = std::min(least, visible[r + i]);
-    }
-    if (most <= 0) continue;
-    const int vecs = (most + kLanes - 1) / kLanes;
-    const RowState here = state.from(r, shape.padded);
-    multiply<M, Start::kZero>({q + int64_t(r) * units, units, 1}, n, block.across, kKeyBlock, vecs, units,
-                              scratch.scores, kKeyBlock);
-    float a[kLanes];
-    softmaxStep(n, visible + r, least, vecs, shape.scale2, here, scratch, a);
-    constexpr int kWeightStride = kKeyBlock / M::kStep;
-    if (block.finite || (least == most && most == kKeyBlock)) {
-      multiply<M, Start::kScale>({scratch.weights, kWeightStride, 1}, n, block.along, shape.padded, shape.vecs,
-                                 (most + M::kStep - 1) / M::kStep, here.out, shape.padded, a);
+    const GroupView g = viewOf(visible + r, rows - r);
+    if (g.most > 0)
+      multiply<M, Start::kZero>({q + int64_t(r) * units, units, 1}, g.rows, block.across, kKeyBlock, g.vecs(), units,
+                                m.scores + r * kKeyBlock, kKeyBlock);
+  }
+  for (int r = 0; r < rows; r += kTileRows) {
+    const GroupView g = viewOf(visible + r, rows - r);
+    if (g.most > 0)
+      withView(g, [&](auto vecs, auto masked) {
+        moveTops<vecs, masked>(g.rows, visible + r, shape.scale2, m.scores + r * kKeyBlock, state.top + r, m.factors + r,
+                               m.bases + r);
+      });
+  }
+  for (int r = 0; r < rows; r += kTileRows) {
+    const GroupView g = viewOf(visible + r, rows - r);
+    if (g.most > 0)
+      withView(g, [&](auto vecs, auto masked) {
+        weighScores<M, vecs, masked>(g.rows, visible + r, shape.scale2, m.scores + r * kKeyBlock, m.factors + r,
+                                     m.bases + r, state.sum + r * kLanes, m.weights + r * kWeightStride);
+      });
+  }
+  for (int r = 0; r < rows; r += kTileRows) {
+    const GroupView g = viewOf(visible + r, rows - r);
+    if (g.most <= 0) continue;
+    float* out = state.out + int64_t(r) * shape.padded;
+    const typename M::Unit* weights = m.weights + r * kWeightStride;
+    if (block.finite || g.least == kKeyBlock) {
+      multiply<M, Start::kScale>({weights, kWeightStride, 1}, g.rows, block.along, shape.padded, shape.vecs,
+                                 (g.most + M::kStep - 1) / M::kStep, out, shape.padded, m.factors + r);
       continue;
     }
-    for (int i = 0; i < n; i++) {
-      if (visible[r + i] <= 0) continue;
-      const auto* values = guardValues<M>(block.along, visible[r + i], shape.padded, scratch.guarded);
-      multiply<M, Start::kScale>({scratch.weights + i * kWeightStride, kWeightStride, 1}, 1, values, shape.padded,
-                                 shape.vecs, (visible[r + i] + M::kStep - 1) / M::kStep,
-                                 here.out + int64_t(i) * shape.padded, shape.padded, a + i);
+    for (int i = 0; i < g.rows; i++) {
+      const int seen = visible[r + i];
+      if (seen <= 0) continue;
+      const auto* values = guardValues<M>(block.along, seen, shape.padded, m.guarded);
+      multiply<M, Start::kScale>({weights + i * kWeightStride, kWeightStride, 1}, 1, values, shape.padded, shape.vecs,
+                                 (seen + M::kStep - 1) / M::kStep, out + int64_t(i) * shape.padded, shape.padded,
+                                 m.factors + r + i);
     }
   }
 }
@@ -207,7 +244,7 @@ void attendBlock(const typename M::Unit* q, int rows, const int* visible, const 
 template <typename T>
 inline void finishRow(const RowState& state, int row, const HeadShape& shape, T* out, float* lse) {
   const RowState s = state.from(row, shape.padded);
-  const float sum = sumLanes(load(s.sum));
+  const float sum = addLanes(load(s.sum));
   const bool nothing = sum == 0.0f;
   const Vec inverse = splat(nothing ? 0.0f : 1.0f / sum);
   for (int d = 0; d < shape.dim; d += kLanes) {

@@ -199,6 +199,15 @@ inline Vec largestLanes(const Vec* rows) {
 #endif
 }
 
+// The 16 lanes added in sumLanes' order.
+inline float addLanes(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
+  return sumLanes(v);
+#endif
+}
+
 inline IVec laneIndex() { return IVec{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
 
 // The first n lanes of x (n may be anything), `fill` in the others.
@@ -237,40 +246,58 @@ inline void packRow(const T* row, int dim, typename M::Unit* to) {
   }
 }
 
+#if defined(__AVX512BF16__)
+// 32 values of two bf16 rows as 32 pairs. Adds to `special` the lanes that hold an infinity or a NaN.
+inline void interleavePairs(__m512i first, __m512i second, uint32_t* to, __mmask32* special) {
+  const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36,
+                                       4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m512i exponent = _mm512_set1_epi16(0x7f80);
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(first, low, second));
+  _mm512_storeu_si512(to + 16, _mm512_permutex2var_epi16(first, _mm512_add_epi16(low, _mm512_set1_epi16(16)), second));
+  *special |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(first, exponent), exponent);
+  *special |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(second, exponent), exponent);
+}
+#endif
+
 // Rows of one side of a block as right operand of a product over the rows: unit (row / kStep, d) at
 // to[(row / kStep) * stride + d]. Elements past `dim`, and the missing row of a last pair, are 0.
 // Returns whether every value is finite.
 template <class M, typename T>
 inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::Unit* to, int stride) {
-  IVec special = {};  // lanes that hold an infinity or a NaN
-  auto note = [&](Vec x) {
-    IVec bits;
-    memcpy(&bits, &x, sizeof bits);
-    special |= (bits & 0x7f800000) == 0x7f800000;
-  };
-  auto at = [&](const T* row, int d) {
-    return d + kLanes <= dim ? load(row + d) : loadPartial(row + d, dim - d);
-  };
-  for (int i = 0; i < count; i += M::kStep, to += stride) {
-    for (int d = 0; d < dim; d += kLanes) {
-      const Vec first = at(rows[i], d);
-      note(first);
-      if constexpr (M::kStep == 1) {
-        store(to + d, first);
-      } else {
-        const Vec second = i + 1 < count ? at(rows[i + 1], d) : Vec{};
-        note(second);
-        UVec lo, hi;
-        memcpy(&lo, &first, sizeof lo);
-        memcpy(&hi, &second, sizeof hi);
-        const UVec pair = (lo >> 16) | hi;  // widened bf16: the low half of a float is 0
-        memcpy(to + d, &pair, sizeof pair);
+  if constexpr (M::kStep == 2) {
+#if defined(__AVX512BF16__)
+    __mmask32 special = 0;
+    for (int i = 0; i < count; i += 2, to += stride)
+      for (int d = 0; d < stride; d += 32) {
+        const int n = std::clamp(dim - d, 0, 32);
+        const __mmask32 mask = n >= 32 ? ~__mmask32(0) : (__mmask32(1) << n) - 1;
+        const __m512i first = _mm512_maskz_loadu_epi16(mask, rows[i] + d);
+        const __m512i second =
+            i + 1 < count ? _mm512_maskz_loadu_epi16(mask, rows[i + 1] + d) : _mm512_setzero_si512();
+        if (d + 32 <= stride) {
+          interleavePairs(first, second, to + d, &special);
+        } else {
+          uint32_t last[32];
+          interleavePairs(first, second, last, &special);
+          std::copy_n(last, stride - d, to + d);
+        }
       }
-    }
+    return special == 0;
+#endif
+  } else {
+    IVec special = {};  // lanes that hold an infinity or a NaN
+    for (int i = 0; i < count; i++, to += stride)
+      for (int d = 0; d < dim; d += kLanes) {
+        const Vec x = d + kLanes <= dim ? load(rows[i] + d) : loadPartial(rows[i] + d, dim - d);
+        IVec bits;
+        memcpy(&bits, &x, sizeof bits);
+        special |= (bits & 0x7f800000) == 0x7f800000;
+        store(to + d, x);
+      }
+    for (int i = 0; i < kLanes; i++)
+      if (special[i]) return false;
+    return true;
   }
-  for (int i = 0; i < kLanes; i++)
-    if (special[i]) return false;
-  return true;
 }
 
 #if defined(__AVX512F__)
@@ -315,6 +342,17 @@ inline void packAcross(const T* const* rows, int count, int dim, typename M::Uni
     const int n = std::min(count - r, kLanes);
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) * size_t(M::kStep) == sizeof(typename M::Unit)) {
+      if (n == kLanes && units % 16 == 0) {
+        for (int u = 0; u < units; u += 16) {
+          __m512i t[16];
+#pragma GCC unroll 16
+          for (int i = 0; i < 16; i++) t[i] = _mm512_loadu_si512(rows[r + i] + u * M::kStep);
+          transpose16(t);
+#pragma GCC unroll 16
+          for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
+        }
+        continue;
+      }
       for (int u = 0; u < units; u += 16) {
         const __mmask16 mask = units - u >= 16 ? __mmask16(0xffff) : __mmask16((1u << (units - u)) - 1);
         __m512i t[16];

@@ -47,8 +47,10 @@ class TileScratch {
     take(&t.state.top, rows_ + kLanes);
     take(&t.state.sum, int64_t(rows_) * kLanes);
     take(&t.state.out, int64_t(rows_) * shape_.padded);
-    take(&t.block.scores, kTileRows * kKeyBlock);
-    take(&t.block.weights, kTileRows * kKeyBlock / M::kStep);
+    take(&t.block.scores, int64_t(rows_) * kKeyBlock);
+    take(&t.block.weights, int64_t(rows_) * kKeyBlock / M::kStep);
+    take(&t.block.factors, rows_ + kLanes);
+    take(&t.block.bases, rows_ + kLanes);
     take(&t.block.guarded, alongUnits<M>(shape_));
     return at;
   }
