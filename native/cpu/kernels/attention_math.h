@@ -301,6 +301,13 @@ inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::
 }
 
 #if defined(__AVX512F__)
+// Up to 16 units of a row: words as they are, or bf16 widened; 0 where the mask says so.
+template <class M, typename T>
+inline __m512i loadUnits(const T* p, __mmask16 mask) {
+  if constexpr (sizeof(T) * size_t(M::kStep) == 4) return _mm512_maskz_loadu_epi32(mask, p);
+  else return _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16);
+}
+
 // 16 x 16 words: t[i][j] becomes t[j][i].
 inline void transpose16(__m512i t[16]) {
   __m512i u[16];
@@ -341,38 +348,32 @@ inline void packAcross(const T* const* rows, int count, int dim, typename M::Uni
   for (int r = 0; r < count; r += kLanes) {
     const int n = std::min(count - r, kLanes);
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) * size_t(M::kStep) == sizeof(typename M::Unit)) {
-      if (n == kLanes && units % 16 == 0) {
-        for (int u = 0; u < units; u += 16) {
-          __m512i t[16];
-#pragma GCC unroll 16
-          for (int i = 0; i < 16; i++) t[i] = _mm512_loadu_si512(rows[r + i] + u * M::kStep);
-          transpose16(t);
-#pragma GCC unroll 16
-          for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
-        }
-        continue;
-      }
+    if (n == kLanes && units % 16 == 0) {
       for (int u = 0; u < units; u += 16) {
-        const __mmask16 mask = units - u >= 16 ? __mmask16(0xffff) : __mmask16((1u << (units - u)) - 1);
         __m512i t[16];
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++)
-          t[i] = i < n ? _mm512_maskz_loadu_epi32(mask, rows[r + i] + u * M::kStep) : _mm512_setzero_si512();
+        for (int i = 0; i < 16; i++) t[i] = loadUnits<M>(rows[r + i] + u * M::kStep, 0xffff);
         transpose16(t);
-        const int m = std::min(units - u, 16);
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++)
-          if (i < m) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
+        for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
       }
-      continue;
+    } else {
+      for (int u = 0; u < units; u += 16) {
+        const int m = std::min(units - u, 16);
+        __m512i t[16];
+        for (int i = 0; i < 16; i++)
+          t[i] = i < n ? loadUnits<M>(rows[r + i] + u * M::kStep, __mmask16((1u << m) - 1)) : _mm512_setzero_si512();
+        transpose16(t);
+        for (int i = 0; i < m; i++) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
+      }
     }
-#endif
+#else
     for (int u = 0; u < units; u++) {
       typename M::Unit* column = to + int64_t(u) * stride + r;
       for (int i = 0; i < n; i++) packRow<M>(rows[r + i] + u * M::kStep, M::kStep, column + i);
       for (int i = n; i < kLanes; i++) column[i] = 0;
     }
+#endif
   }
 }
 
