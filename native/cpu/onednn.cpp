@@ -35,17 +35,19 @@ void packedWeightLayout(DType dtype, int64_t n, int64_t k, bool transposed, uint
 namespace {
 
 // Every function that is used, by name.
-#define CG_DNNL_FUNCTIONS(X)                                                                       \
-  X(version)                                                                                       \
-  X(engine_create)                                                                                 \
-  X(stream_create)                                                                                 \
-  X(memory_desc_init_by_tag) X(memory_desc_init_by_strides) X(memory_desc_get_size)                \
-      X(matmul_desc_init) X(memory_create) X(memory_set_data_handle) X(memory_destroy)             \
-          X(primitive_attr_create) X(primitive_attr_destroy) X(primitive_attr_set_scratchpad_mode) \
-              X(primitive_attr_set_post_ops) X(post_ops_create) X(post_ops_append_sum)             \
-                  X(post_ops_destroy) X(primitive_desc_create) X(primitive_desc_destroy)           \
-                      X(primitive_desc_query_md) X(primitive_create) X(primitive_destroy)          \
-                          X(primitive_execute) X(stream_wait)
+// clang-format never settles on this list.
+// clang-format off
+#define CG_DNNL_FUNCTIONS(X)                                                                  \
+  X(version)                                                                                  \
+  X(engine_create) X(stream_create) X(memory_desc_init_by_tag) X(memory_desc_init_by_strides) \
+      X(memory_desc_get_size) X(matmul_desc_init) X(memory_create) X(memory_set_data_handle)  \
+          X(memory_destroy) X(primitive_attr_create) X(primitive_attr_destroy)                \
+              X(primitive_attr_set_scratchpad_mode) X(primitive_attr_set_post_ops)            \
+                  X(post_ops_create) X(post_ops_append_sum) X(post_ops_destroy)               \
+                      X(primitive_desc_create) X(primitive_desc_destroy)                      \
+                          X(primitive_desc_query_md) X(primitive_create) X(primitive_destroy) \
+                              X(primitive_execute) X(stream_wait)
+// clang-format on
 
 struct Library {
 #define CG_DNNL_POINTER(name) decltype(&dnnl_##name) name = nullptr;

@@ -1,27 +1,15 @@
 // The language-model head fused with log-softmax, and its gradient: shapes and checks.
-#include "core/device.h"
 #include "ops/op_table.h"
+#include "ops/weight_layout.h"
 
 namespace callgrad {
 namespace {
-
-Status expectPacked(const char* name, const TensorView& w, bool transposed,
-                    const DeviceTraits& device) {
-  if (!w.layout) return {};
-  uint8_t layout;
-  int64_t bytes;
-  device.packedWeight(w.dtype, w.shape[0], w.shape[1], transposed, &layout, &bytes);
-  if (w.layout == layout) return {};
-  return error(Code::kType,
-               "expected %s plain or packed with transposed: %s, got the other packed layout", name,
-               transposed ? "true" : "false");
-}
 
 Status checkHead(const OpCall& c, const DeviceTraits& device) {
   const TensorView &h = c.in[0], &w = c.in[1], &targets = c.in[2];
   CG_RETURN_IF_ERROR(expectRank("h", h, 2));
   CG_RETURN_IF_ERROR(expectShape("w", w, {-1, h.shape[1]}));
-  CG_RETURN_IF_ERROR(expectPacked("w", w, false, device));
+  CG_RETURN_IF_ERROR(expectLayout("w", w, false, device));
   CG_RETURN_IF_ERROR(expectSameDType("h", h, "w", w));
   if (w.shape[0] == 0) return error(Code::kShape, "expected w to have at least one row, got none");
   CG_RETURN_IF_ERROR(expectShape("targets", targets, {h.shape[0]}));
@@ -47,7 +35,7 @@ Status inferBackward(const OpCall& c, OutputSpec* out, const DeviceTraits& devic
   if (transposed.present()) {
     CG_RETURN_IF_ERROR(expectSameShape("w", w, "wTransposed", transposed));
     CG_RETURN_IF_ERROR(expectSameDType("w", w, "wTransposed", transposed));
-    CG_RETURN_IF_ERROR(expectPacked("wTransposed", transposed, true, device));
+    CG_RETURN_IF_ERROR(expectLayout("wTransposed", transposed, true, device));
   } else if (w.layout) {
     return error(
         Code::kType,

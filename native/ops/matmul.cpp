@@ -1,27 +1,14 @@
 // Linear layers, their gradients, weight packing and plain matrix products: shapes and checks.
-#include "core/device.h"
 #include "ops/op_table.h"
+#include "ops/weight_layout.h"
 
 namespace callgrad {
 namespace {
 
-// Layout ids are the device's own; by its answer for the weight's shape we know which is which.
-Status checkLayout(const char* name, const TensorView& w, bool transposed,
-                   const DeviceTraits& device) {
-  if (!w.layout) return {};
-  uint8_t layout;
-  int64_t bytes;
-  device.packedWeight(w.dtype, w.shape[0], w.shape[1], transposed, &layout, &bytes);
-  if (w.layout == layout) return {};
-  return error(Code::kType,
-               "expected %s plain or packed with transposed: %s, got the other packed layout", name,
-               transposed ? "true" : "false");
-}
-
 Status expectWeight(const char* name, const TensorView& w, int64_t n, int64_t k, bool transposed,
                     const DeviceTraits& device) {
   CG_RETURN_IF_ERROR(expectShape(name, w, {n, k}));
-  return checkLayout(name, w, transposed, device);
+  return expectLayout(name, w, transposed, device);
 }
 
 Status expectRows(const char* name, const TensorView& x) {
