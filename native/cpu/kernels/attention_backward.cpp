@@ -10,8 +10,10 @@
 // Query heads of a kv head are folded into rows as in the forward. Rows are cut into tiles, tiles into chunks, and a task is
 // one chunk of one kv head: it owns the dQ of its rows and has dK and dV sums of its own for the keys that its rows see.
 // A second pass adds the chunks' sums in order. The cut looks at the tables only, so the bits do not depend on threads.
-// Tried on paper: splitting keys instead of queries (then dQ needs the partial sums; with shared prefixes there are about
-// four times as many query rows as keys), keeping dS in memory for a second pass over keys (writes and reads 8 bytes a score).
+//
+// On the workload of attention.cpp, one thread: 155 GFLOP/s in bf16, 85 in fp32, counting the five products. Tried: tiles of
+// 192 rows (no gain over 96). On paper: splitting keys instead of queries (then dQ needs the partial sums; with shared
+// prefixes there are four times as many query rows as keys), keeping dS for a second pass over keys (8 bytes a score).
 #include <vector>
 
 #include "core/parallel.h"

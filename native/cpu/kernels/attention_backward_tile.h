@@ -21,23 +21,20 @@ BackwardKeys<M> packKeysForBackward(const TensorView& k, const TensorView& v, co
                                     const HeadShape& shape, Scratch& scratch) {
   using Unit = typename M::Unit;
   const int64_t kvHeads = k.shape[1], across = acrossUnits<M>(shape), along = alongUnits<M>(shape);
-  const size_t count = size_t(kvHeads * plan.blocks);
+  const int64_t blockCount = plan.blockCount();
+  const size_t count = size_t(kvHeads * blockCount);
   const BackwardKeys<M> to{scratch.get<Unit>(count * size_t(across)), scratch.get<Unit>(count * size_t(across)),
                            scratch.get<Unit>(count * size_t(along)), scratch.get<bool>(count)};
-  parallelFor(kvHeads * int64_t(plan.runs.size()), 1, [&](int64_t begin, int64_t end) {
+  parallelFor(int64_t(count), 4, [&](int64_t begin, int64_t end) {
     const T* rows[kKeyBlock];
     for (int64_t i = begin; i < end; i++) {
-      const int64_t h = i / int64_t(plan.runs.size());
-      const KeyRun& run = plan.runs[size_t(i) % plan.runs.size()];
-      for (int64_t b = 0; b < run.blocks(); b++) {
-        const int64_t at = h * plan.blocks + run.firstBlock + b, first = run.begin + b * kKeyBlock;
-        const int n = int(std::min<int64_t>(run.end - first, kKeyBlock));
-        for (int j = 0; j < n; j++) rows[j] = v.as<T>() + (first + j) * v.rowStride + h * shape.dim;
-        packAcross<M>(rows, n, shape.dim, to.valuesAcross + at * across, kKeyBlock);
-        for (int j = 0; j < n; j++) rows[j] = k.as<T>() + (first + j) * k.rowStride + h * shape.dim;
-        packAcross<M>(rows, n, shape.dim, to.keysAcross + at * across, kKeyBlock);
-        to.finite[at] = packAlongRows<M>(rows, n, shape.dim, to.keysAlong + at * along, shape.padded);
-      }
+      const int64_t h = i / blockCount;
+      const KeyBlockRange keys = plan.blocks[size_t(i % blockCount)];
+      for (int j = 0; j < keys.count; j++) rows[j] = v.as<T>() + (keys.first + j) * v.rowStride + h * shape.dim;
+      packAcross<M>(rows, keys.count, shape.dim, to.valuesAcross + i * across, kKeyBlock);
+      for (int j = 0; j < keys.count; j++) rows[j] = k.as<T>() + (keys.first + j) * k.rowStride + h * shape.dim;
+      packAcross<M>(rows, keys.count, shape.dim, to.keysAcross + i * across, kKeyBlock);
+      to.finite[i] = packAlongRows<M>(rows, keys.count, shape.dim, to.keysAlong + i * along, shape.padded);
     }
   });
   return to;
@@ -195,7 +192,7 @@ class BackwardTile {
   }
 
   int64_t blockIndex(int run, int64_t b) const {
-    return kvHead_ * plan_.blocks + plan_.runs[size_t(run)].firstBlock + b;
+    return kvHead_ * plan_.blockCount() + plan_.runs[size_t(run)].firstBlock + b;
   }
 
   bool keysAreFinite(const SegmentPlan& segment, int64_t begin, int64_t end) {
@@ -237,8 +234,9 @@ class BackwardTile {
     return qFinite && dFinite;
   }
 
-  // An lse of 1000 is known to 3e-5 only, and with it every weight. Such rows find their maximum and sum again.
-  static constexpr float kLargeLse = 64.0f;
+  // An lse of 1000 is known to 3e-5 only, and with it every weight. Rows where that is more than what the dtype forgives
+  // find their maximum and sum again: one more product of five.
+  static constexpr float kLargeLse = std::is_same_v<T, float> ? 64.0f : 1024.0f;
   void normalise(const SegmentPlan& segment, int64_t begin, int64_t end) {
     const int rows = int(end - begin);
     std::fill_n(m_.state.top, rows, -std::numeric_limits<float>::infinity());

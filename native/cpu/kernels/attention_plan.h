@@ -15,7 +15,12 @@ namespace callgrad::cpu::CG_ISA {
 struct KeyRun {
   int64_t begin, end;
   int64_t firstBlock;  // among the blocks of all runs
-  int64_t blocks() const { return (end - begin + kKeyBlock - 1) / kKeyBlock; }
+};
+
+// Up to 64 keys of a run; its place in AttentionPlan::blocks is its place among the packed blocks of a head.
+struct KeyBlockRange {
+  int64_t first;
+  int count;
 };
 
 // Keys [0, length) of a run, seen by every row of a segment.
@@ -34,8 +39,9 @@ struct SegmentPlan {
 struct AttentionPlan {
   std::vector<KeyRun> runs;  // by first key
   std::vector<SegmentPlan> segments;
-  int64_t blocks = 0;
-  int64_t keysTotal = 0;
+  std::vector<KeyBlockRange> blocks;
+
+  int64_t blockCount() const { return int64_t(blocks.size()); }
 
   int runAt(int64_t begin) const {
     const auto it = std::lower_bound(runs.begin(), runs.end(), begin,
@@ -77,8 +83,9 @@ inline Status makePlan(const char* op, const TensorView& segments, const TensorV
     plan->runs.back().end = std::max(plan->runs.back().end, end);
   }
   for (KeyRun& r : plan->runs) {
-    r.firstBlock = plan->blocks;
-    plan->blocks += r.blocks();
+    r.firstBlock = plan->blockCount();
+    for (int64_t first = r.begin; first < r.end; first += kKeyBlock)
+      plan->blocks.push_back({first, int(std::min<int64_t>(r.end - first, kKeyBlock))});
   }
   for (int64_t i = 0; i < count; i++) {
     const int32_t* s = row + 6 * i;
