@@ -35,9 +35,9 @@ struct OpTask final : Stream::Task {
 
 // Result of a read or a sync on its way from the worker to JS.
 struct Delivery {
-  Napi::Promise::Deferred deferred;
-  std::shared_ptr<void> keepAlive;  // the array that the worker filled
-  Napi::Reference<Napi::Value> value;
+  napi_deferred deferred = nullptr;
+  napi_ref value = nullptr;  // the array that the worker filled; none for a sync
+  const char* where;
   Status status;
 };
 
@@ -510,29 +510,50 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value enqueueDelivery(Napi::Env env, Device& device, Napi::Value value, const char* where,
                               std::function<Status()> work) {
-    auto* d = new Delivery{Napi::Promise::Deferred::New(env), nullptr, {}, {}};
-    Napi::Object holder = Napi::Object::New(env);
-    holder.Set("value", value);
-    d->value = Napi::Reference<Napi::Value>::New(holder, 1);
-    Napi::Value promise = d->deferred.Promise();
+    auto d = std::make_unique<Delivery>();
+    d->where = where;
+    napi_value promise;
+    napi_status made = napi_create_promise(env, &d->deferred, &promise);
+    if (made == napi_ok && value.IsObject()) made = napi_create_reference(env, value, 1, &d->value);
+    if (made != napi_ok) throw Napi::Error::New(env);
     if (pending_++ == 0) deliver_.Ref(env);
     Napi::ThreadSafeFunction deliver = deliver_;
-    device.stream().complete(std::move(work), [this, d, deliver, where](const Status& status) {
-      d->status = status;
-      const napi_status queued =
-          deliver.NonBlockingCall(d, [this, where](Napi::Env env, Napi::Function, Delivery* d) {
-            std::unique_ptr<Delivery> own(d);
-            if (static_cast<napi_env>(env) == nullptr) return;  // the environment is closing
-            if (--pending_ == 0) deliver_.Unref(env);
-            Napi::HandleScope scope(env);
-            if (d->status.ok())
-              d->deferred.Resolve(d->value.Value().As<Napi::Object>().Get("value"));
-            else
-              d->deferred.Reject(makeError(env, where, d->status).Value());
-          });
-      if (queued != napi_ok) d->value.SuppressDestruct();  // closing: nobody is left to receive it
-    });
-    return promise;
+    device.stream().complete(
+        std::move(work), [this, d = d.release(), deliver](const Status& status) {
+          d->status = status;
+          const napi_status queued = deliver.NonBlockingCall(
+              d, [this](Napi::Env env, Napi::Function, Delivery* d) { settle(env, d); });
+          if (queued != napi_ok)
+            delete d;  // the environment is closing: nobody is left to receive it
+        });
+    return Napi::Value(env, promise);
+  }
+
+  // Settles a promise. An environment that is being terminated (a worker's) refuses any of these
+  // calls: then nobody waits any more, and throwing here would end the whole process. So: the C
+  // interface, whose statuses go unused.
+  void settle(napi_env env, Delivery* d) {
+    std::unique_ptr<Delivery> own(d);
+    if (!env) return;
+    if (--pending_ == 0) napi_unref_threadsafe_function(env, deliver_);
+    napi_handle_scope scope;
+    if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+    napi_value value = nullptr;
+    if (!d->status.ok()) {
+      try {
+        value = makeError(env, d->where, d->status).Value();
+      } catch (const Napi::Error&) {
+      }
+      if (value) napi_reject_deferred(env, d->deferred, value);
+    } else {
+      if (d->value)
+        napi_get_reference_value(env, d->value, &value);
+      else
+        napi_get_undefined(env, &value);
+      if (value) napi_resolve_deferred(env, d->deferred, value);
+    }
+    if (d->value) napi_delete_reference(env, d->value);
+    napi_close_handle_scope(env, scope);
   }
 
   Napi::Value memory(const Napi::CallbackInfo& info) {

@@ -10,7 +10,7 @@ export interface ChildResult {
 /** Runs an ES module given as text in a process of its own and kills it after `timeout` milliseconds. */
 export function runModuleText(
   source: string,
-  { env = {}, timeout = 60_000 }: { env?: Record<string, string>; timeout?: number } = {},
+  { env = {}, timeout = 180_000 }: { env?: Record<string, string>; timeout?: number } = {},
 ): Promise<ChildResult> {
   return new Promise((resolve) => {
     const start = performance.now()

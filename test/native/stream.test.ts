@@ -69,7 +69,7 @@ test('numbers of tensors that are gone never reach another tensor', () => {
 test('collected tensors give their memory back', async () => {
   const { text, code } = await runModuleText(`${prelude}
     const cpu = device('cpu')
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 60; i++) {
       for (let k = 0; k < 20; k++) fill(empty([1 << 16], { device: cpu }))
       gc()
       await new Promise((r) => setTimeout(r))
@@ -77,7 +77,7 @@ test('collected tensors give their memory back', async () => {
     await cpu.synchronize()
     console.log(cpu.memory().peak)`)
   assert.is(code, 0, text)
-  assert.ok(Number(text) < 200 * 20 * 2 ** 18 * 0.2, `peak ${text}`)
+  assert.ok(Number(text) < 60 * 20 * 2 ** 18 * 0.4, `peak ${text}`)
 })
 
 test('a process that ends with work in the queue ends well', async () => {
@@ -115,17 +115,21 @@ test('an uncaught rejection of a poisoned stream ends the process with its messa
   assert.match(text, /ERR_RANGE/)
 })
 
+// Small ops, so that reads, errors and calls are under way at any instant; node refuses each of them once it ends a worker.
 const workerSource = `${prelude}
   import { parentPort } from 'node:worker_threads'
   const cpu = device('cpu')
-  const x = empty([256, 4096], { device: cpu })
+  const x = empty([64, 256], { device: cpu })
+  const bad = tensor(Int32Array.of(99), [1], { device: cpu })
   fill(x)
   parentPort.postMessage('started')
   for (;;) {
-    for (let i = 0; i < 50; i++) swiglu(x, x).dispose()
-    x.toArray()
-    cpu.synchronize()
-    await x.rows(0, 1).toArray()
+    for (let i = 0; i < 20; i++) swiglu(x, x).dispose()
+    x.toArray().catch(() => {})
+    gatherRows(x, bad).dispose()
+    cpu.synchronize().catch(() => {})
+    try { add(x, 1) } catch {}
+    await x.rows(0, 1).toArray().catch(() => {})
   }`
 
 test('workers use the addon side by side and may be terminated in the middle of work', async () => {
@@ -134,19 +138,18 @@ test('workers use the addon side by side and may be terminated in the middle of 
     import { Worker } from 'node:worker_threads'
     const source = new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(workerSource)}))
     const a = tensor([1, 2], [2], { device: 'cpu' })
-    for (let round = 0; round < 4; round++) {
-      const workers = [new Worker(source), new Worker(source)]
+    for (let round = 0; round < 12; round++) {
+      const workers = [new Worker(source), new Worker(source), new Worker(source)]
       await Promise.all(workers.map((w) => new Promise((r) => w.once('message', r))))
-      await new Promise((r) => setTimeout(r, 20 * round))
+      await new Promise((r) => setTimeout(r, 3 * round))
       console.log([...(await add(a, a).toArray())].join())
       await Promise.all(workers.map((w) => w.terminate()))
     }
     console.log('survived')`,
-    { timeout: 120_000 },
   )
   assert.is(signal, null, text)
   assert.is(code, 0, text)
-  assert.match(text, /(2,4\n){4}survived/)
+  assert.match(text, /(2,4\n){12}survived/)
 })
 
 test.run()
