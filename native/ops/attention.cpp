@@ -1,6 +1,8 @@
-// Attention over packed rows, its backward, and one decode step over paged keys and values: shapes and checks.
+// Attention over packed rows, its backward, and one decode step over paged keys and values: shapes
+// and checks.
 //
-// What a query row sees is data, not shape: tables of segments, spans, pages. Their values are checked by the kernels.
+// What a query row sees is data, not shape: tables of segments, spans, pages. Their values are
+// checked by the kernels.
 #include <cmath>
 
 #include "ops/op_table.h"
@@ -10,13 +12,14 @@ namespace {
 
 Status expectHeads(int64_t queryHeads, int64_t kvHeads) {
   if (kvHeads > 0 && queryHeads % kvHeads == 0) return {};
-  return error(Code::kShape, "expected q's heads to be a multiple of k's, got %ld and %ld", long(queryHeads),
-               long(kvHeads));
+  return error(Code::kShape, "expected q's heads to be a multiple of k's, got %ld and %ld",
+               long(queryHeads), long(kvHeads));
 }
 
 Status expectHeadDim(int64_t d) {
   if (d > 0 && d % 4 == 0 && d <= 512) return {};
-  return error(Code::kShape, "expected a head dimension that is a multiple of 4, at most 512, got %ld", long(d));
+  return error(Code::kShape,
+               "expected a head dimension that is a multiple of 4, at most 512, got %ld", long(d));
 }
 
 Status expectScale(double scale) {
@@ -25,8 +28,8 @@ Status expectScale(double scale) {
 }
 
 // q [Tq, Hq, D], k and v [Tk, Hkv, D], segments [S, 6], spans [P, 2]
-Status checkRows(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& segments,
-                 const TensorView& spans, double scale) {
+Status checkRows(const TensorView& q, const TensorView& k, const TensorView& v,
+                 const TensorView& segments, const TensorView& spans, double scale) {
   CG_RETURN_IF_ERROR(expectRank("q", q, 3));
   CG_RETURN_IF_ERROR(expectShape("k", k, {-1, -1, q.shape[2]}));
   CG_RETURN_IF_ERROR(expectSameShape("k", k, "v", v));
@@ -78,7 +81,8 @@ Status inferDecodeAttention(const OpCall& c, OutputSpec* out, const DeviceTraits
   return {};
 }
 
-// The arithmetic depends on what the tables say, which is not known here: only what every call moves is counted.
+// The arithmetic depends on what the tables say, which is not known here: only what every call
+// moves is counted.
 Cost costMove(const OpCall& c) {
   double bytes = 0;
   for (int i = 0; i < kMaxInputs; i++) bytes += bytesOf(c.in[i]);
@@ -87,16 +91,19 @@ Cost costMove(const OpCall& c) {
 }
 
 const AttrDecl kScale = {"scale", AttrKind::kFloat, 0, "factor of the scores; 0 means 1 / sqrt(D)"};
-const InputDecl kSegments = {"segments", kI32Bit, kPlain,
-                             "[S, 6] rows of qBegin, qEnd, kBegin (-1: no own keys), causalOffset, spanBegin, spanEnd"};
+const InputDecl kSegments = {
+    "segments", kI32Bit, kPlain,
+    "[S, 6] rows of qBegin, qEnd, kBegin (-1: no own keys), causalOffset, spanBegin, spanEnd"};
 const InputDecl kSpans = {"spans", kI32Bit, kPlain, "[P, 2] rows of kBegin, kEnd"};
 
 }  // namespace
 
 void declareAttentionOps(std::vector<OpDecl>& t) {
   t.push_back({"attention",
-               "Softmax attention of packed query segments: row i of a segment sees every key of the segment's spans, "
-               "and own keys kBegin + j for j <= i + causalOffset. A row that sees nothing, or is in no segment, "
+               "Softmax attention of packed query segments: row i of a segment sees every key of "
+               "the segment's spans, "
+               "and own keys kBegin + j for j <= i + causalOffset. A row that sees nothing, or is "
+               "in no segment, "
                "gives 0 and lse -inf.",
                {{"q", kFloatBits, kStrided, "[Tq, Hq, D]"},
                 {"k", kFloatBits, kStrided, "[Tk, Hkv, D], Hq a multiple of Hkv"},
@@ -108,7 +115,8 @@ void declareAttentionOps(std::vector<OpDecl>& t) {
                inferAttention,
                costMove});
   t.push_back({"attentionBackward",
-               "Gradients of attention. Keys that nobody sees get 0; the sums over queries have a fixed order.",
+               "Gradients of attention. Keys that nobody sees get 0; the sums over queries have a "
+               "fixed order.",
                {{"q", kFloatBits, kStrided, "[Tq, Hq, D]"},
                 {"k", kFloatBits, kStrided, "[Tk, Hkv, D]"},
                 {"v", kFloatBits, kStrided, "[Tk, Hkv, D]"},
@@ -122,12 +130,15 @@ void declareAttentionOps(std::vector<OpDecl>& t) {
                inferAttentionBackward,
                costMove});
   t.push_back({"decodeAttention",
-               "Attention of one new token a row over paged keys: the prefix of the row's group, then the row's own "
-               "tokens. Equal bit for bit to the row that attention gives for the same token, whatever else is in "
+               "Attention of one new token a row over paged keys: the prefix of the row's group, "
+               "then the row's own "
+               "tokens. Equal bit for bit to the row that attention gives for the same token, "
+               "whatever else is in "
                "the batch. A row with rowGroup -1 gives 0.",
                {{"q", kFloatBits, kStrided, "[B, Hq, D]"},
                 {"kv", kFloatBits, kPlain, "[pages, 2, Hkv, pageSize, D], keys then values"},
-                {"rowGroup", kI32Bit, kPlain, "[B] in [0, G), or -1: inactive; adjacent rows of a group share work"},
+                {"rowGroup", kI32Bit, kPlain,
+                 "[B] in [0, G), or -1: inactive; adjacent rows of a group share work"},
                 {"prefixPages", kI32Bit, kPlain, "[G, maxPrefixPages] page ids"},
                 {"prefixLens", kI32Bit, kPlain, "[G] tokens"},
                 {"ownPages", kI32Bit, kPlain, "[B, maxOwnPages] page ids"},

@@ -1,4 +1,5 @@
-// The backward of one tile of query rows of one kv head: its dQ, and what it adds to the dK and dV of the keys it sees.
+// The backward of one tile of query rows of one kv head: its dQ, and what it adds to the dK and dV
+// of the keys it sees.
 #pragma once
 #include <vector>
 
@@ -13,28 +14,33 @@ template <class M>
 struct BackwardKeys {
   typename M::Unit *keysAcross, *valuesAcross;  // [kvHeads][blocks][dim / step][64]
   typename M::Unit* keysAlong;                  // [kvHeads][blocks][64 / step][padded]
-  bool* finite;                                 // [kvHeads][blocks] no infinity or NaN among the keys
+  bool* finite;  // [kvHeads][blocks] no infinity or NaN among the keys
 };
 
 template <class M, typename T>
-BackwardKeys<M> packKeysForBackward(const TensorView& k, const TensorView& v, const AttentionPlan& plan,
-                                    const HeadShape& shape, Scratch& scratch) {
+BackwardKeys<M> packKeysForBackward(const TensorView& k, const TensorView& v,
+                                    const AttentionPlan& plan, const HeadShape& shape,
+                                    Scratch& scratch) {
   using Unit = typename M::Unit;
   const int64_t kvHeads = k.shape[1], across = acrossUnits<M>(shape), along = alongUnits<M>(shape);
   const int64_t blockCount = plan.blockCount();
   const size_t count = size_t(kvHeads * blockCount);
-  const BackwardKeys<M> to{scratch.get<Unit>(count * size_t(across)), scratch.get<Unit>(count * size_t(across)),
+  const BackwardKeys<M> to{scratch.get<Unit>(count * size_t(across)),
+                           scratch.get<Unit>(count * size_t(across)),
                            scratch.get<Unit>(count * size_t(along)), scratch.get<bool>(count)};
   parallelFor(int64_t(count), 4, [&](int64_t begin, int64_t end) {
     const T* rows[kKeyBlock];
     for (int64_t i = begin; i < end; i++) {
       const int64_t h = i / blockCount;
       const KeyBlockRange keys = plan.blocks[size_t(i % blockCount)];
-      for (int j = 0; j < keys.count; j++) rows[j] = v.as<T>() + (keys.first + j) * v.rowStride + h * shape.dim;
+      for (int j = 0; j < keys.count; j++)
+        rows[j] = v.as<T>() + (keys.first + j) * v.rowStride + h * shape.dim;
       packAcross<M>(rows, keys.count, shape.dim, to.valuesAcross + i * across, kKeyBlock);
-      for (int j = 0; j < keys.count; j++) rows[j] = k.as<T>() + (keys.first + j) * k.rowStride + h * shape.dim;
+      for (int j = 0; j < keys.count; j++)
+        rows[j] = k.as<T>() + (keys.first + j) * k.rowStride + h * shape.dim;
       packAcross<M>(rows, keys.count, shape.dim, to.keysAcross + i * across, kKeyBlock);
-      to.finite[i] = packAlongRows<M>(rows, keys.count, shape.dim, to.keysAlong + i * along, shape.padded);
+      to.finite[i] =
+          packAlongRows<M>(rows, keys.count, shape.dim, to.keysAlong + i * along, shape.padded);
     }
   });
   return to;
@@ -52,18 +58,20 @@ struct BackwardMemory {
   Unit *qAlong, *dOutAlong;  // [rows / step][padded]
   float* dq;                 // [rows][padded]
   float *delta, *inverse;    // [rows]
-  RowState state;            // top: what exponents are taken against; sum, out: only for rows with large scores
-  int* visible;              // [rows]
-  float *scores, *dp;        // [kTileRows][64]
-  Unit* ds;                  // [kTileRows][64 / step]
+  RowState
+      state;     // top: what exponents are taken against; sum, out: only for rows with large scores
+  int* visible;  // [rows]
+  float *scores, *dp;            // [kTileRows][64]
+  Unit* ds;                      // [kTileRows][64 / step]
   Unit *weightsAlong, *dsAlong;  // [rows / step][64]
-  Unit* guarded;             // [64 / step][padded]
+  Unit* guarded;                 // [64 / step][padded]
 };
 
 template <class M>
 class BackwardScratch {
  public:
-  BackwardScratch(Scratch& scratch, int rows, const HeadShape& shape) : rows_((rows + 1) / 2 * 2), shape_(shape) {
+  BackwardScratch(Scratch& scratch, int rows, const HeadShape& shape)
+      : rows_((rows + 1) / 2 * 2), shape_(shape) {
     stride_ = (size_t(carve(nullptr, nullptr)) + 4095) / 4096 * 4096 + 64;
     base_ = scratch.get<char>(stride_ * size_t(threadCount()));
   }
@@ -119,8 +127,9 @@ inline void storeAlong(typename M::Unit* to, const Vec* first, const Vec* second
     }
   } else {
 #if defined(__AVX512BF16__)
-    const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
-                                                6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i interleave =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; v++) {
       const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)second[v], (__m512)first[v]);
@@ -135,8 +144,8 @@ class BackwardTile {
   using Unit = typename M::Unit;
 
  public:
-  BackwardTile(const OpCall& call, const AttentionPlan& plan, const BackwardKeys<M>& keys, const HeadShape& shape,
-               const BackwardMemory<M>& memory, int64_t kvHead)
+  BackwardTile(const OpCall& call, const AttentionPlan& plan, const BackwardKeys<M>& keys,
+               const HeadShape& shape, const BackwardMemory<M>& memory, int64_t kvHead)
       : call_(call),
         plan_(plan),
         keys_(keys),
@@ -146,47 +155,55 @@ class BackwardTile {
         group_(call.in[0].shape[1] / call.in[1].shape[1]),
         units_(shape.dim / M::kStep) {}
 
-  // Rows [begin, end) of a segment, counted in (token, head of the group). sumsOf(run) gives a run's sums.
+  // Rows [begin, end) of a segment, counted in (token, head of the group). sumsOf(run) gives a
+  // run's sums.
   template <typename SumsOf>
   void run(const SegmentPlan& segment, int64_t begin, int64_t end, SumsOf&& sumsOf) {
     const bool finite = loadRows(segment, begin, end) && keysAreFinite(segment, begin, end);
     if (!finite && end - begin > 1) {
-      // A row's 0 weight for a key it does not see times an infinity would reach that key: one row at a time, then
-      // the products hold nothing that the row does not see.
+      // A row's 0 weight for a key it does not see times an infinity would reach that key: one row
+      // at a time, then the products hold nothing that the row does not see.
       for (int64_t r = begin; r < end; r++) run(segment, r, r + 1, sumsOf);
       return;
     }
     const int rows = int(end - begin);
     std::fill_n(m_.dq, int64_t(rows) * shape_.padded, 0.0f);
-    forBlocks(segment, begin, end, [&](int run, int64_t b) { addBlock(rows, run, b, sumsOf(run)); });
+    forBlocks(segment, begin, end,
+              [&](int run, int64_t b) { addBlock(rows, run, b, sumsOf(run)); });
     const TensorView& dq = call_.out[0];
     for (int r = 0; r < rows; r++) {
       const float* from = m_.dq + int64_t(r) * shape_.padded;
       T* to = dq.as<T>() + rowOffset(dq, segment, begin + r);
       int d = 0;
-      for (; d + kLanes <= shape_.dim; d += kLanes) store(to + d, load(from + d) * splat(shape_.scale));
+      for (; d + kLanes <= shape_.dim; d += kLanes)
+        store(to + d, load(from + d) * splat(shape_.scale));
       for (; d < shape_.dim; d++) to[d] = fromFloat<T>(from[d] * shape_.scale);
     }
   }
 
  private:
   int64_t rowOffset(const TensorView& x, const SegmentPlan& segment, int64_t row) const {
-    return (segment.qBegin + row / group_) * x.rowStride + (kvHead_ * group_ + row % group_) * shape_.dim;
+    return (segment.qBegin + row / group_) * x.rowStride +
+           (kvHead_ * group_ + row % group_) * shape_.dim;
   }
-  int64_t ownVisible(const SegmentPlan& segment, int64_t row) const { return segment.ownVisible + row / group_; }
+  int64_t ownVisible(const SegmentPlan& segment, int64_t row) const {
+    return segment.ownVisible + row / group_;
+  }
 
   // Calls fn(run, block) for the blocks that some row sees, with `visible` set.
   template <typename Fn>
   void forBlocks(const SegmentPlan& segment, int64_t begin, int64_t end, Fn&& fn) {
     for (const SpanUse& s : segment.spans)
       for (int64_t b = 0; b * kKeyBlock < s.length; b++) {
-        std::fill_n(m_.visible, end - begin, int(std::min<int64_t>(s.length - b * kKeyBlock, kKeyBlock)));
+        std::fill_n(m_.visible, end - begin,
+                    int(std::min<int64_t>(s.length - b * kKeyBlock, kKeyBlock)));
         fn(s.run, b);
       }
     if (segment.ownRun < 0) return;
     for (int64_t b = 0; b * kKeyBlock < ownVisible(segment, end - 1); b++) {
       for (int64_t r = begin; r < end; r++)
-        m_.visible[r - begin] = int(std::clamp<int64_t>(ownVisible(segment, r) - b * kKeyBlock, 0, kKeyBlock));
+        m_.visible[r - begin] =
+            int(std::clamp<int64_t>(ownVisible(segment, r) - b * kKeyBlock, 0, kKeyBlock));
       fn(segment.ownRun, b);
     }
   }
@@ -197,11 +214,13 @@ class BackwardTile {
 
   bool keysAreFinite(const SegmentPlan& segment, int64_t begin, int64_t end) {
     bool finite = true;
-    forBlocks(segment, begin, end, [&](int run, int64_t b) { finite &= keys_.finite[blockIndex(run, b)]; });
+    forBlocks(segment, begin, end,
+              [&](int run, int64_t b) { finite &= keys_.finite[blockIndex(run, b)]; });
     return finite;
   }
 
-  // Packs q and dOut, computes D and what exponents are taken against. Returns whether q and dOut are finite.
+  // Packs q and dOut, computes D and what exponents are taken against. Returns whether q and dOut
+  // are finite.
   bool loadRows(const SegmentPlan& segment, int64_t begin, int64_t end) {
     const TensorView &q = call_.in[0], &out = call_.in[3], &lse = call_.in[4], &dOut = call_.in[5];
     const int rows = int(end - begin);
@@ -211,7 +230,8 @@ class BackwardTile {
     dRows.resize(size_t(rows));
     bool large = false;
     for (int r = 0; r < rows; r++) {
-      const int64_t token = segment.qBegin + (begin + r) / group_, head = kvHead_ * group_ + (begin + r) % group_;
+      const int64_t token = segment.qBegin + (begin + r) / group_,
+                    head = kvHead_ * group_ + (begin + r) % group_;
       qRows[size_t(r)] = q.as<T>() + rowOffset(q, segment, begin + r);
       dRows[size_t(r)] = dOut.as<T>() + rowOffset(dOut, segment, begin + r);
       const T* o = out.as<T>() + rowOffset(out, segment, begin + r);
@@ -219,9 +239,11 @@ class BackwardTile {
       packRow<M>(dRows[size_t(r)], shape_.dim, m_.dOut + r * units_);
       Vec product = {};
       int d = 0;
-      for (; d + kLanes <= shape_.dim; d += kLanes) product = fma(load(o + d), load(dRows[size_t(r)] + d), product);
+      for (; d + kLanes <= shape_.dim; d += kLanes)
+        product = fma(load(o + d), load(dRows[size_t(r)] + d), product);
       if (d < shape_.dim)
-        product = fma(loadPartial(o + d, shape_.dim - d), loadPartial(dRows[size_t(r)] + d, shape_.dim - d), product);
+        product = fma(loadPartial(o + d, shape_.dim - d),
+                      loadPartial(dRows[size_t(r)] + d, shape_.dim - d), product);
       m_.delta[r] = addLanes(product);
       const float l = lse.as<float>()[token * heads + head];
       m_.state.top[r] = l * kLog2E;
@@ -229,13 +251,14 @@ class BackwardTile {
       large |= std::fabs(l) > kLargeLse && std::isfinite(l);
     }
     const bool qFinite = packAlongRows<M>(qRows.data(), rows, shape_.dim, m_.qAlong, shape_.padded);
-    const bool dFinite = packAlongRows<M>(dRows.data(), rows, shape_.dim, m_.dOutAlong, shape_.padded);
+    const bool dFinite =
+        packAlongRows<M>(dRows.data(), rows, shape_.dim, m_.dOutAlong, shape_.padded);
     if (large) normalise(segment, begin, end);
     return qFinite && dFinite;
   }
 
-  // An lse of 1000 is known to 3e-5 only, and with it every weight. Rows where that is more than what the dtype forgives
-  // find their maximum and sum again: one more product of five.
+  // An lse of 1000 is known to 3e-5 only, and with it every weight. Rows where that is more than
+  // what the dtype forgives find their maximum and sum again: one more product of five.
   static constexpr float kLargeLse = std::is_same_v<T, float> ? 64.0f : 1024.0f;
   void normalise(const SegmentPlan& segment, int64_t begin, int64_t end) {
     const int rows = int(end - begin);
@@ -246,13 +269,14 @@ class BackwardTile {
       for (int r = 0; r < rows; r += kTileRows) {
         const GroupView g = viewOf(m_.visible + r, rows - r);
         if (g.most <= 0) continue;
-        multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, g.rows, across, kKeyBlock, g.vecs(), units_, m_.scores,
-                                  kKeyBlock);
+        multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, g.rows, across, kKeyBlock,
+                                  g.vecs(), units_, m_.scores, kKeyBlock);
         float factors[kLanes], bases[kLanes];
         withView(g, [&](auto vecs, auto masked) {
-          moveTops<vecs, masked>(g.rows, m_.visible + r, shape_.scale2, m_.scores, m_.state.top + r, factors, bases);
-          weighScores<M, vecs, masked>(g.rows, m_.visible + r, shape_.scale2, m_.scores, factors, bases,
-                                       m_.state.sum + r * kLanes, m_.ds);
+          moveTops<vecs, masked>(g.rows, m_.visible + r, shape_.scale2, m_.scores, m_.state.top + r,
+                                 factors, bases);
+          weighScores<M, vecs, masked>(g.rows, m_.visible + r, shape_.scale2, m_.scores, factors,
+                                       bases, m_.state.sum + r * kLanes, m_.ds);
         });
       }
     });
@@ -260,8 +284,10 @@ class BackwardTile {
   }
 
   void addBlock(int rows, int run, int64_t b, GradientSums sums) {
-    const int64_t at = blockIndex(run, b), across = acrossUnits<M>(shape_), along = alongUnits<M>(shape_);
-    const Unit *keysAcross = keys_.keysAcross + at * across, *valuesAcross = keys_.valuesAcross + at * across,
+    const int64_t at = blockIndex(run, b), across = acrossUnits<M>(shape_),
+                  along = alongUnits<M>(shape_);
+    const Unit *keysAcross = keys_.keysAcross + at * across,
+               *valuesAcross = keys_.valuesAcross + at * across,
                *keysAlong = keys_.keysAlong + at * along;
     constexpr int kStride = kKeyBlock / M::kStep;
     int firstSeen = rows, most = 0;
@@ -272,29 +298,33 @@ class BackwardTile {
       firstSeen = std::min(firstSeen, r);
       most = std::max(most, here);
       const int vecs = (here + kLanes - 1) / kLanes;
-      multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, n, keysAcross, kKeyBlock, vecs, units_, m_.scores,
-                                kKeyBlock);
-      multiply<M, Start::kZero>({m_.dOut + r * units_, units_, 1}, n, valuesAcross, kKeyBlock, vecs, units_, m_.dp,
-                                kKeyBlock);
+      multiply<M, Start::kZero>({m_.q + r * units_, units_, 1}, n, keysAcross, kKeyBlock, vecs,
+                                units_, m_.scores, kKeyBlock);
+      multiply<M, Start::kZero>({m_.dOut + r * units_, units_, 1}, n, valuesAcross, kKeyBlock, vecs,
+                                units_, m_.dp, kKeyBlock);
       const bool masked = *std::min_element(m_.visible + r, m_.visible + r + n) < vecs * kLanes;
       clearKeys(r, n, vecs);
-      withVecs(vecs, [&](auto k) { masked ? weightRows<k, true>(r, n) : weightRows<k, false>(r, n); });
+      withVecs(vecs,
+               [&](auto k) { masked ? weightRows<k, true>(r, n) : weightRows<k, false>(r, n); });
       const Unit* keys = keysAlong;
       if (!keys_.finite[at]) keys = guardValues<M>(keysAlong, here, shape_.padded, m_.guarded);
-      multiply<M, Start::kAdd>({m_.ds, kStride, 1}, n, keys, shape_.padded, shape_.vecs, (here + M::kStep - 1) / M::kStep,
-                               m_.dq + int64_t(r) * shape_.padded, shape_.padded);
+      multiply<M, Start::kAdd>({m_.ds, kStride, 1}, n, keys, shape_.padded, shape_.vecs,
+                               (here + M::kStep - 1) / M::kStep, m_.dq + int64_t(r) * shape_.padded,
+                               shape_.padded);
     }
     if (most <= 0) return;
-    const int firstStep = firstSeen / M::kStep, steps = (rows + M::kStep - 1) / M::kStep - firstStep;
+    const int firstStep = firstSeen / M::kStep,
+              steps = (rows + M::kStep - 1) / M::kStep - firstStep;
     const int64_t sum = b * kKeyBlock * shape_.padded, left = int64_t(firstStep) * kKeyBlock,
                   right = int64_t(firstStep) * shape_.padded;
-    multiply<M, Start::kAdd>({m_.weightsAlong + left, 1, kKeyBlock}, most, m_.dOutAlong + right, shape_.padded,
-                             shape_.vecs, steps, sums.dv + sum, shape_.padded);
-    multiply<M, Start::kAdd>({m_.dsAlong + left, 1, kKeyBlock}, most, m_.qAlong + right, shape_.padded, shape_.vecs, steps,
-                             sums.dk + sum, shape_.padded);
+    multiply<M, Start::kAdd>({m_.weightsAlong + left, 1, kKeyBlock}, most, m_.dOutAlong + right,
+                             shape_.padded, shape_.vecs, steps, sums.dv + sum, shape_.padded);
+    multiply<M, Start::kAdd>({m_.dsAlong + left, 1, kKeyBlock}, most, m_.qAlong + right,
+                             shape_.padded, shape_.vecs, steps, sums.dk + sum, shape_.padded);
   }
 
-  // Rows of one tile see different numbers of keys: what the products over rows read beyond a row's keys is 0.
+  // Rows of one tile see different numbers of keys: what the products over rows read beyond a row's
+  // keys is 0.
   void clearKeys(int first, int count, int vecs) {
     if (vecs == kKeyVecs) return;
     for (int r = first; r < first + count; r += M::kStep) {
@@ -307,7 +337,8 @@ class BackwardTile {
   // Weights and score gradients of one row whose scores and dP are in memory.
   template <int kVecs, bool kMasked>
   void weightRow(int row, int slot, Vec* p, Vec* ds) {
-    const Vec top = splat(-m_.state.top[row]), inverse = splat(m_.inverse[row]), delta = splat(m_.delta[row]);
+    const Vec top = splat(-m_.state.top[row]), inverse = splat(m_.inverse[row]),
+              delta = splat(m_.delta[row]);
     const int visible = m_.visible[row];
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; v++) {
@@ -322,7 +353,8 @@ class BackwardTile {
     }
   }
 
-  // The same for up to kTileRows rows, stored in the forms that the products read. Keys past kVecs get no product.
+  // The same for up to kTileRows rows, stored in the forms that the products read. Keys past kVecs
+  // get no product.
   template <int kVecs, bool kMasked>
   void weightRows(int first, int count) {
     for (int r = 0; r < count; r += 2) {

@@ -1,21 +1,26 @@
-// One row against one block of keys: the arithmetic that training, prefill, chunked prefill and decode share.
+// One row against one block of keys: the arithmetic that training, prefill, chunked prefill and
+// decode share.
 //
-// Keys come in runs (a span, or a segment's own keys) and are cut into blocks of 64 from the run's first key. A row walks
-// its runs in order, spans then own keys, and carries one softmax state (maximum, sum, weighted values) through all
-// blocks that it sees a key of. In a block its operations are, in this order:
+// Keys come in runs (a span, or a segment's own keys) and are cut into blocks of 64 from the run's
+// first key. A row walks its runs in order, spans then own keys, and carries one softmax state
+// (maximum, sum, weighted values) through all blocks that it sees a key of. In a block its
+// operations are, in this order:
 //
 //   s[j]  = chain over d of q[d] k[j][d]                        (fp32; pairs of bf16)
 //   top'  = max(top, max_j s[j] * c)      c = scale * log2(e)
-//   a     = 2^(top - top'),  p[j] = 2^(s[j] c - top'),  p of a key that the row does not see is exactly 0
-//   sum   = sum a + ((p[0..15] + p[16..31]) + (p[32..47] + p[48..63]))   16 lanes, added up once at the end
-//   out   = out a, then + p[j] v[j] for j ascending             (p rounded to bf16 for pairs)
+//   a     = 2^(top - top'),  p[j] = 2^(s[j] c - top'),  p of a key that the row does not see is
+//   exactly 0 sum   = sum a + ((p[0..15] + p[16..31]) + (p[32..47] + p[48..63]))   16 lanes, added
+//   up once at the end out   = out a, then + p[j] v[j] for j ascending             (p rounded to
+//   bf16 for pairs)
 //
-// None of it depends on other rows, so a row's bits are the same however rows are folded, tiled or threaded. Carrying the
-// state from the prefix into the own keys is the merge of two partials by log-sum-exp with one of them still running: the
-// same split of keys, without a second accumulator or a pass to merge them.
+// None of it depends on other rows, so a row's bits are the same however rows are folded, tiled or
+// threaded. Carrying the state from the prefix into the own keys is the merge of two partials by
+// log-sum-exp with one of them still running: the same split of keys, without a second accumulator
+// or a pass to merge them.
 //
-// A key that a row does not see may hold anything: scores are selected, not multiplied away, and values enter as 0 * v
-// only where v is finite (packing checks); a block with an infinity or a NaN in its values goes row by row.
+// A key that a row does not see may hold anything: scores are selected, not multiplied away, and
+// values enter as 0 * v only where v is finite (packing checks); a block with an infinity or a NaN
+// in its values goes row by row.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -76,7 +81,8 @@ template <class M>
 struct BlockScratch {
   float* scores;              // [rows][64]
   typename M::Unit* weights;  // [rows][64 / step]
-  float *factors, *bases;     // [rows + 16] what sums so far are multiplied by; minus what exponents are taken against
+  float *factors, *bases;  // [rows + 16] what sums so far are multiplied by; minus what exponents
+                           // are taken against
   typename M::Unit* guarded;  // [64 / step][padded]
 };
 
@@ -86,7 +92,8 @@ inline void loadScores(const float* s, int visible, Vec* x) {
 #pragma GCC unroll 4
   for (int v = 0; v < kVecs; v++) {
     x[v] = load(s + v * kLanes);
-    if (kMasked) x[v] = firstLanes(x[v], visible - v * kLanes, splat(-std::numeric_limits<float>::infinity()));
+    if (kMasked)
+      x[v] = firstLanes(x[v], visible - v * kLanes, splat(-std::numeric_limits<float>::infinity()));
   }
 }
 
@@ -100,18 +107,20 @@ inline void storeWeights(typename M::Unit* to, const Vec* p) {
 #if defined(__AVX512BF16__)
 #pragma GCC unroll 2
     for (int v = 0; v < kVecs; v += 2) {
-      const __m512 high = v + 1 < kVecs ? (__m512)p[v + 1 < kVecs ? v + 1 : v] : _mm512_setzero_ps();
+      const __m512 high =
+          v + 1 < kVecs ? (__m512)p[v + 1 < kVecs ? v + 1 : v] : _mm512_setzero_ps();
       _mm512_storeu_si512(to + v * (kLanes / 2), (__m512i)_mm512_cvtne2ps_pbh(high, (__m512)p[v]));
     }
 #endif
   }
 }
 
-// First half of the softmax step of up to kTileRows rows: moves their maxima on and says what that means for their sums
-// (factor 1 for a row that sees nothing here). state.top may be read, factors and bases written, up to 16 rows on.
+// First half of the softmax step of up to kTileRows rows: moves their maxima on and says what that
+// means for their sums (factor 1 for a row that sees nothing here). state.top may be read, factors
+// and bases written, up to 16 rows on.
 template <int kVecs, bool kMasked>
-inline void moveTops(int rows, const int* visible, float scale2, const float* scores, float* top, float* factors,
-                     float* bases) {
+inline void moveTops(int rows, const int* visible, float scale2, const float* scores, float* top,
+                     float* factors, float* bases) {
   const Vec none = splat(-std::numeric_limits<float>::infinity());
   Vec largest[kTileRows];
   for (int r = 0; r < kTileRows; r++) {
@@ -134,8 +143,9 @@ inline void moveTops(int rows, const int* visible, float scale2, const float* sc
 
 // Second half: weights of the rows, and their sums.
 template <class M, int kVecs, bool kMasked>
-inline void weighScores(int rows, const int* visible, float scale2, const float* scores, const float* factors,
-                        const float* bases, float* sums, typename M::Unit* weights) {
+inline void weighScores(int rows, const int* visible, float scale2, const float* scores,
+                        const float* factors, const float* bases, float* sums,
+                        typename M::Unit* weights) {
   for (int r = 0; r < rows; r++) {
     Vec x[kVecs], p[4] = {};
     loadScores<kVecs, kMasked>(scores + r * kKeyBlock, visible[r], x);
@@ -188,10 +198,12 @@ inline const typename M::Unit* guardValues(const typename M::Unit* along, int vi
   return to;
 }
 
-// Takes rows through one block. q: [rows][dim / step]; visible: [rows] keys of the block that a row sees (its first).
+// Takes rows through one block. q: [rows][dim / step]; visible: [rows] keys of the block that a row
+// sees (its first).
 //
-// Each phase goes over all rows before the next begins: the exponentials of one group of rows then overlap with the
-// products of another, where a group that goes through all phases at once waits for its own results.
+// Each phase goes over all rows before the next begins: the exponentials of one group of rows then
+// overlap with the products of another, where a group that goes through all phases at once waits
+// for its own results.
 template <class M>
 void attendBlock(const typename M::Unit* q, int rows, const int* visible, const KeyBlock<M>& block,
                  const HeadShape& shape, const RowState& state, const BlockScratch<M>& m) {
@@ -200,23 +212,24 @@ void attendBlock(const typename M::Unit* q, int rows, const int* visible, const 
   for (int r = 0; r < rows; r += kTileRows) {
     const GroupView g = viewOf(visible + r, rows - r);
     if (g.most > 0)
-      multiply<M, Start::kZero>({q + int64_t(r) * units, units, 1}, g.rows, block.across, kKeyBlock, g.vecs(), units,
-                                m.scores + r * kKeyBlock, kKeyBlock);
+      multiply<M, Start::kZero>({q + int64_t(r) * units, units, 1}, g.rows, block.across, kKeyBlock,
+                                g.vecs(), units, m.scores + r * kKeyBlock, kKeyBlock);
   }
   for (int r = 0; r < rows; r += kTileRows) {
     const GroupView g = viewOf(visible + r, rows - r);
     if (g.most > 0)
       withView(g, [&](auto vecs, auto masked) {
-        moveTops<vecs, masked>(g.rows, visible + r, shape.scale2, m.scores + r * kKeyBlock, state.top + r, m.factors + r,
-                               m.bases + r);
+        moveTops<vecs, masked>(g.rows, visible + r, shape.scale2, m.scores + r * kKeyBlock,
+                               state.top + r, m.factors + r, m.bases + r);
       });
   }
   for (int r = 0; r < rows; r += kTileRows) {
     const GroupView g = viewOf(visible + r, rows - r);
     if (g.most > 0)
       withView(g, [&](auto vecs, auto masked) {
-        weighScores<M, vecs, masked>(g.rows, visible + r, shape.scale2, m.scores + r * kKeyBlock, m.factors + r,
-                                     m.bases + r, state.sum + r * kLanes, m.weights + r * kWeightStride);
+        weighScores<M, vecs, masked>(g.rows, visible + r, shape.scale2, m.scores + r * kKeyBlock,
+                                     m.factors + r, m.bases + r, state.sum + r * kLanes,
+                                     m.weights + r * kWeightStride);
       });
   }
   for (int r = 0; r < rows; r += kTileRows) {
@@ -225,17 +238,18 @@ void attendBlock(const typename M::Unit* q, int rows, const int* visible, const 
     float* out = state.out + int64_t(r) * shape.padded;
     const typename M::Unit* weights = m.weights + r * kWeightStride;
     if (block.finite || g.least == kKeyBlock) {
-      multiply<M, Start::kScale>({weights, kWeightStride, 1}, g.rows, block.along, shape.padded, shape.vecs,
-                                 (g.most + M::kStep - 1) / M::kStep, out, shape.padded, m.factors + r);
+      multiply<M, Start::kScale>({weights, kWeightStride, 1}, g.rows, block.along, shape.padded,
+                                 shape.vecs, (g.most + M::kStep - 1) / M::kStep, out, shape.padded,
+                                 m.factors + r);
       continue;
     }
     for (int i = 0; i < g.rows; i++) {
       const int seen = visible[r + i];
       if (seen <= 0) continue;
       const auto* values = guardValues<M>(block.along, seen, shape.padded, m.guarded);
-      multiply<M, Start::kScale>({weights + i * kWeightStride, kWeightStride, 1}, 1, values, shape.padded, shape.vecs,
-                                 (seen + M::kStep - 1) / M::kStep, out + int64_t(i) * shape.padded, shape.padded,
-                                 m.factors + r + i);
+      multiply<M, Start::kScale>({weights + i * kWeightStride, kWeightStride, 1}, 1, values,
+                                 shape.padded, shape.vecs, (seen + M::kStep - 1) / M::kStep,
+                                 out + int64_t(i) * shape.padded, shape.padded, m.factors + r + i);
     }
   }
 }
@@ -248,13 +262,15 @@ inline void finishRow(const RowState& state, int row, const HeadShape& shape, T*
   const bool nothing = sum == 0.0f;
   const Vec inverse = splat(nothing ? 0.0f : 1.0f / sum);
   for (int d = 0; d < shape.dim; d += kLanes) {
-    const Vec y = load(s.out + d) * inverse + Vec{};  // + 0: no -0, whose sign would tell how many zeros were added
+    const Vec y = load(s.out + d) * inverse +
+                  Vec{};  // + 0: no -0, whose sign would tell how many zeros were added
     if (d + kLanes <= shape.dim)
       store(out + d, y);
     else
       storePartial(out + d, y, shape.dim - d);
   }
-  if (lse) *lse = nothing ? -std::numeric_limits<float>::infinity() : s.top[0] * kLn2 + std::log(sum);
+  if (lse)
+    *lse = nothing ? -std::numeric_limits<float>::infinity() : s.top[0] * kLn2 + std::log(sum);
 }
 
 }  // namespace callgrad::cpu::CG_ISA

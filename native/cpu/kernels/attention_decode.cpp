@@ -1,13 +1,14 @@
 // One decode step of attention over paged keys and values.
 //
-// q, out: [B, Hq, D]; kv: [pages, 2, Hkv, pageSize, D]. Bound by the bytes of the own keys; the keys of a group's prefix are
-// read and packed once for up to 16 adjacent rows of the group, whose query heads are folded into the rows of one product.
-// A row's arithmetic is attention_block.h's, so it does not matter how rows are folded or cut over threads: the cut here
-// may follow the number of threads.
+// q, out: [B, Hq, D]; kv: [pages, 2, Hkv, pageSize, D]. Bound by the bytes of the own keys; the
+// keys of a group's prefix are read and packed once for up to 16 adjacent rows of the group, whose
+// query heads are folded into the rows of one product. A row's arithmetic is attention_block.h's,
+// so it does not matter how rows are folded or cut over threads: the cut here may follow the number
+// of threads.
 //
-// At 64 sequences of 288 tokens with prompts of their own, half of the time went to waiting for keys: the hardware prefetcher
-// stops at every page and head. Fetching each block's successor while the block is worked on: 6.8 to 13.3 GB/s a core
-// (Zen 4, bf16, D 64, pages of 16).
+// At 64 sequences of 288 tokens with prompts of their own, half of the time went to waiting for
+// keys: the hardware prefetcher stops at every page and head. Fetching each block's successor while
+// the block is worked on: 6.8 to 13.3 GB/s a core (Zen 4, bf16, D 64, pages of 16).
 #include <vector>
 
 #include "core/parallel.h"
@@ -20,14 +21,15 @@ namespace {
 
 constexpr int64_t kMostRows = 16;
 
-Status checkPages(const char* name, const int32_t* pages, int64_t width, int64_t tokens, int64_t pageSize,
-                  int64_t limit, int64_t row) {
+Status checkPages(const char* name, const int32_t* pages, int64_t width, int64_t tokens,
+                  int64_t pageSize, int64_t limit, int64_t row) {
   if (tokens < 0 || tokens > width * pageSize)
-    return error(Code::kRange, "[decodeAttention] expected %sLens in [0, %ld], got %ld at %ld", name,
-                 long(width * pageSize), long(tokens), long(row));
+    return error(Code::kRange, "[decodeAttention] expected %sLens in [0, %ld], got %ld at %ld",
+                 name, long(width * pageSize), long(tokens), long(row));
   for (int64_t p = 0; p * pageSize < tokens; p++)
     if (pages[p] < 0 || pages[p] >= limit)
-      return error(Code::kRange, "[decodeAttention] expected %sPages in [0, %ld), got %d at [%ld, %ld]", name,
+      return error(Code::kRange,
+                   "[decodeAttention] expected %sPages in [0, %ld), got %d at [%ld, %ld]", name,
                    long(limit), pages[p], long(row), long(p));
   return {};
 }
@@ -40,29 +42,32 @@ template <typename T>
 Status decode(const OpCall& c, KernelContext& context) {
   using M = MathOf<T>;
   using Unit = typename M::Unit;
-  const TensorView &q = c.in[0], &kv = c.in[1], &prefixPages = c.in[3], &ownPages = c.in[5], &out = c.out[0];
+  const TensorView &q = c.in[0], &kv = c.in[1], &prefixPages = c.in[3], &ownPages = c.in[5],
+                   &out = c.out[0];
   const int32_t *rowGroup = c.in[2].as<int32_t>(), *prefixLens = c.in[4].as<int32_t>(),
                 *ownLens = c.in[6].as<int32_t>();
-  const int64_t batch = q.shape[0], heads = q.shape[1], dim = q.shape[2], pages = kv.shape[0], kvHeads = kv.shape[2],
-                pageSize = kv.shape[3], group = heads / kvHeads, groups = prefixLens ? c.in[4].shape[0] : 0;
+  const int64_t batch = q.shape[0], heads = q.shape[1], dim = q.shape[2], pages = kv.shape[0],
+                kvHeads = kv.shape[2], pageSize = kv.shape[3], group = heads / kvHeads,
+                groups = prefixLens ? c.in[4].shape[0] : 0;
   const HeadShape shape(dim, c.attr[0]);
 
   for (int64_t r = 0; r < batch; r++) {
     if (rowGroup[r] < -1 || rowGroup[r] >= groups)
-      return error(Code::kRange, "[decodeAttention] expected rowGroup in [-1, %ld), got %d at %ld", long(groups),
-                   rowGroup[r], long(r));
+      return error(Code::kRange, "[decodeAttention] expected rowGroup in [-1, %ld), got %d at %ld",
+                   long(groups), rowGroup[r], long(r));
     if (rowGroup[r] < 0) continue;
     const int64_t g = rowGroup[r];
     if (r == 0 || rowGroup[r - 1] != g)
       CG_RETURN_IF_ERROR(checkPages("prefix", prefixPages.as<int32_t>() + g * prefixPages.shape[1],
                                     prefixPages.shape[1], prefixLens[g], pageSize, pages, g));
-    CG_RETURN_IF_ERROR(checkPages("own", ownPages.as<int32_t>() + r * ownPages.shape[1], ownPages.shape[1], ownLens[r],
-                                  pageSize, pages, r));
+    CG_RETURN_IF_ERROR(checkPages("own", ownPages.as<int32_t>() + r * ownPages.shape[1],
+                                  ownPages.shape[1], ownLens[r], pageSize, pages, r));
   }
 
-  // Adjacent rows of a group share the packing of its prefix; a few tasks per thread keep threads busy to the end.
-  const int64_t most =
-      std::clamp<int64_t>(batch * kvHeads / (int64_t(threadCount()) * 4), std::min<int64_t>(kMostRows, 4), kMostRows);
+  // Adjacent rows of a group share the packing of its prefix; a few tasks per thread keep threads
+  // busy to the end.
+  const int64_t most = std::clamp<int64_t>(batch * kvHeads / (int64_t(threadCount()) * 4),
+                                           std::min<int64_t>(kMostRows, 4), kMostRows);
   std::vector<RowRange> ranges;
   for (int64_t r = 0; r < batch;) {
     int64_t end = r + 1;
@@ -70,7 +75,8 @@ Status decode(const OpCall& c, KernelContext& context) {
     if (rowGroup[r] >= 0)
       ranges.push_back({r, end});
     else
-      for (int64_t i = r; i < end; i++) std::fill_n(out.as<T>() + i * out.rowStride, heads * dim, T{});
+      for (int64_t i = r; i < end; i++)
+        std::fill_n(out.as<T>() + i * out.rowStride, heads * dim, T{});
     r = end;
   }
 
@@ -86,12 +92,14 @@ Status decode(const OpCall& c, KernelContext& context) {
     Unit* along = across + acrossSize;
     const int rows = int((range.end - range.begin) * group);
     for (int r = 0; r < rows; r++)
-      packRow<M>(q.as<T>() + (range.begin + r / group) * q.rowStride + (h * group + r % group) * dim, shape.dim,
-                 m.q + r * units);
+      packRow<M>(
+          q.as<T>() + (range.begin + r / group) * q.rowStride + (h * group + r % group) * dim,
+          shape.dim, m.q + r * units);
     m.state.clear(rows, shape.padded);
 
-    // The blocks that the task walks: the prefix with all rows, then each row's own keys. While one is packed and
-    // multiplied, the next is on its way to L2: pages are short and scattered, hardware does not see where they go.
+    // The blocks that the task walks: the prefix with all rows, then each row's own keys. While one
+    // is packed and multiplied, the next is on its way to L2: pages are short and scattered,
+    // hardware does not see where they go.
     struct Walk {
       const int32_t* pages;
       int64_t tokens;
@@ -99,8 +107,10 @@ Status decode(const OpCall& c, KernelContext& context) {
     };
     const auto walkAt = [&](int64_t i) -> Walk {
       const int64_t g = rowGroup[range.begin], r = range.begin + i - 1;
-      if (i == 0) return {prefixPages.as<int32_t>() + g * prefixPages.shape[1], prefixLens[g], 0, rows};
-      return {ownPages.as<int32_t>() + r * ownPages.shape[1], ownLens[r], int((i - 1) * group), int(group)};
+      if (i == 0)
+        return {prefixPages.as<int32_t>() + g * prefixPages.shape[1], prefixLens[g], 0, rows};
+      return {ownPages.as<int32_t>() + r * ownPages.shape[1], ownLens[r], int((i - 1) * group),
+              int(group)};
     };
     struct Block {
       const T* rows[kKeyBlock];
@@ -111,13 +121,15 @@ Status decode(const OpCall& c, KernelContext& context) {
       for (int j = 0; j < block->n;) {
         const int64_t page = (b + j) / pageSize, slot = (b + j) % pageSize;
         const T* row = kv.as<T>() + w.pages[page] * 2 * half + h * headSize + slot * dim;
-        for (int64_t s = slot; s < pageSize && j < block->n; s++, j++, row += dim) block->rows[j] = row;
+        for (int64_t s = slot; s < pageSize && j < block->n; s++, j++, row += dim)
+          block->rows[j] = row;
       }
     };
     const auto prefetch = [&](const Block& block, int64_t offset) {
       for (int j = 0; j < block.n; j++) {
         const char* row = reinterpret_cast<const char*>(block.rows[j] + offset);
-        for (int64_t at = 0; at < dim * int64_t(sizeof(T)); at += 64) __builtin_prefetch(row + at, 0, 2);
+        for (int64_t at = 0; at < dim * int64_t(sizeof(T)); at += 64)
+          __builtin_prefetch(row + at, 0, 2);
       }
     };
     const int64_t walks = range.end - range.begin + 1;
@@ -148,12 +160,14 @@ Status decode(const OpCall& c, KernelContext& context) {
       packAlongRows<M>(block.rows, block.n, shape.dim, along, shape.padded);
       std::fill_n(m.visible, now.count, block.n);
       // every row sees all n keys, and a last pair is filled with 0: nothing to guard
-      attendBlock(m.q + now.first * units, now.count, m.visible, KeyBlock<M>{across, along, true}, shape,
-                  m.state.from(now.first, shape.padded), m.block);
+      attendBlock(m.q + now.first * units, now.count, m.visible, KeyBlock<M>{across, along, true},
+                  shape, m.state.from(now.first, shape.padded), m.block);
     }
     for (int r = 0; r < rows; r++)
-      finishRow<T>(m.state, r, shape,
-                   out.as<T>() + (range.begin + r / group) * out.rowStride + (h * group + r % group) * dim, nullptr);
+      finishRow<T>(
+          m.state, r, shape,
+          out.as<T>() + (range.begin + r / group) * out.rowStride + (h * group + r % group) * dim,
+          nullptr);
   });
   return {};
 }

@@ -1,13 +1,16 @@
-// Building blocks of the attention kernels: products of small tiles, 2^x, and the packed forms that the products read.
+// Building blocks of the attention kernels: products of small tiles, 2^x, and the packed forms that
+// the products read.
 //
-// Two arithmetics. FloatMath: fp32 FMA (fp32 tensors, and bf16 tensors widened while packing). PairMath: VDPBF16PS, which
-// multiplies two bf16 pairs and adds into fp32; a "unit" is then a pair along the contracted dimension.
+// Two arithmetics. FloatMath: fp32 FMA (fp32 tensors, and bf16 tensors widened while packing).
+// PairMath: VDPBF16PS, which multiplies two bf16 pairs and adds into fp32; a "unit" is then a pair
+// along the contracted dimension.
 //
-// Every product is C[rows, 16 * vecs] (+)= A B with A's units broadcast and B's units in vectors. An element of C is one
-// chain of multiply-adds in the order of the contracted dimension, whatever the tile's shape: that is what makes a row's
-// bits independent of how many rows share a call.
+// Every product is C[rows, 16 * vecs] (+)= A B with A's units broadcast and B's units in vectors.
+// An element of C is one chain of multiply-adds in the order of the contracted dimension, whatever
+// the tile's shape: that is what makes a row's bits independent of how many rows share a call.
 //
-// Registers: 6 rows x 4 vectors of accumulators on AVX-512 (24 of 32), 6 x 1 (12 ymm of 16) on AVX2, 2 x 1 on SSE2.
+// Registers: 6 rows x 4 vectors of accumulators on AVX-512 (24 of 32), 6 x 1 (12 ymm of 16) on
+// AVX2, 2 x 1 on SSE2.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -40,7 +43,9 @@ struct PairMath {
   static constexpr int kStep = 2;
   static Units broadcast(const uint32_t* p) { return _mm512_set1_epi32(int(*p)); }
   static Units load(const uint32_t* p) { return _mm512_loadu_si512(p); }
-  static Vec dot(Units a, Units b, Vec acc) { return (Vec)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b); }
+  static Vec dot(Units a, Units b, Vec acc) {
+    return (Vec)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b);
+  }
 };
 template <typename T>
 using MathOf = std::conditional_t<std::is_same_v<T, BFloat16>, PairMath, FloatMath>;
@@ -60,8 +65,8 @@ struct Left {
 };
 
 template <class M, Start kStart, int kRows, int kVecs>
-inline void multiplyTile(Left<typename M::Unit> left, const typename M::Unit* b, int64_t bStride, int steps, float* c,
-                         int64_t cStride, const float* factor) {
+inline void multiplyTile(Left<typename M::Unit> left, const typename M::Unit* b, int64_t bStride,
+                         int steps, float* c, int64_t cStride, const float* factor) {
   Vec acc[kRows][kVecs];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; r++) {
@@ -92,14 +97,14 @@ inline void multiplyTile(Left<typename M::Unit> left, const typename M::Unit* b,
 }
 
 template <class M, Start kStart, int kVecs>
-void multiplyRows(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride, int steps,
-                  float* c, int64_t cStride, const float* factor) {
+void multiplyRows(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride,
+                  int steps, float* c, int64_t cStride, const float* factor) {
   for (int r = 0; r < rows; r += kTileRows) {
     switch (std::min(rows - r, kTileRows)) {
-#define CG_ROWS(n)                                                                     \
-  case n:                                                                              \
-    if constexpr (n <= kTileRows)                                                      \
-      multiplyTile<M, kStart, n, kVecs>(left, b, bStride, steps, c, cStride, factor);  \
+#define CG_ROWS(n)                                                                    \
+  case n:                                                                             \
+    if constexpr (n <= kTileRows)                                                     \
+      multiplyTile<M, kStart, n, kVecs>(left, b, bStride, steps, c, cStride, factor); \
     break;
       CG_ROWS(1) CG_ROWS(2) CG_ROWS(3) CG_ROWS(4) CG_ROWS(5) CG_ROWS(6)
 #undef CG_ROWS
@@ -110,18 +115,19 @@ void multiplyRows(Left<typename M::Unit> left, int rows, const typename M::Unit*
   }
 }
 
-// C[rows, 16 * vecs] (+)= A[rows, steps] B[steps, 16 * vecs]; factor: [rows], only for Start::kScale.
+// C[rows, 16 * vecs] (+)= A[rows, steps] B[steps, 16 * vecs]; factor: [rows], only for
+// Start::kScale.
 template <class M, Start kStart>
-void multiply(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride, int vecs, int steps,
-              float* c, int64_t cStride, const float* factor = nullptr) {
+void multiply(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride,
+              int vecs, int steps, float* c, int64_t cStride, const float* factor = nullptr) {
   for (int v = 0; v < vecs; v += kTileVecs) {
     const auto* bv = b + v * kLanes;
     float* cv = c + v * kLanes;
     switch (std::min(vecs - v, kTileVecs)) {
-#define CG_VECS(n)                                                                                   \
-  case n:                                                                                            \
-    if constexpr (n <= kTileVecs)                                                                    \
-      multiplyRows<M, kStart, n>(left, rows, bv, bStride, steps, cv, cStride, factor);               \
+#define CG_VECS(n)                                                                     \
+  case n:                                                                              \
+    if constexpr (n <= kTileVecs)                                                      \
+      multiplyRows<M, kStart, n>(left, rows, bv, bStride, steps, cv, cStride, factor); \
     break;
       CG_VECS(1) CG_VECS(2) CG_VECS(3) CG_VECS(4)
 #undef CG_VECS
@@ -129,11 +135,12 @@ void multiply(Left<typename M::Unit> left, int rows, const typename M::Unit* b, 
   }
 }
 
-// 2^t for t <= 0 (a little above is fine), to 2 ulp: 2^n * p(r), r in [-1/2, 1/2], p a minimax polynomial of degree 5
-// (relative error 1.1e-7) with p(0) = 1, so that 2^0 is 1. 2^-inf is exactly 0; NaN stays NaN.
+// 2^t for t <= 0 (a little above is fine), to 2 ulp: 2^n * p(r), r in [-1/2, 1/2], p a minimax
+// polynomial of degree 5 (relative error 1.1e-7) with p(0) = 1, so that 2^0 is 1. 2^-inf is exactly
+// 0; NaN stays NaN.
 inline Vec exp2Below(Vec t) {
-  constexpr float c5 = 0.0013264723820611835f, c4 = 0.009671512991189957f, c3 = 0.05550733581185341f,
-                  c2 = 0.24022242426872253f, c1 = 0.6931470036506653f;
+  constexpr float c5 = 0.0013264723820611835f, c4 = 0.009671512991189957f,
+                  c3 = 0.05550733581185341f, c2 = 0.24022242426872253f, c1 = 0.6931470036506653f;
 #if defined(__AVX512F__)
   // max returns its second operand when either is NaN
   const __m512 x = _mm512_max_ps(_mm512_set1_ps(-200.0f), (__m512)t);
@@ -247,13 +254,15 @@ inline void packRow(const T* row, int dim, typename M::Unit* to) {
 }
 
 #if defined(__AVX512BF16__)
-// 32 values of two bf16 rows as 32 pairs. Adds to `special` the lanes that hold an infinity or a NaN.
+// 32 values of two bf16 rows as 32 pairs. Adds to `special` the lanes that hold an infinity or a
+// NaN.
 inline void interleavePairs(__m512i first, __m512i second, uint32_t* to, __mmask32* special) {
-  const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36,
-                                       4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,
+                                       39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
   const __m512i exponent = _mm512_set1_epi16(0x7f80);
   _mm512_storeu_si512(to, _mm512_permutex2var_epi16(first, low, second));
-  _mm512_storeu_si512(to + 16, _mm512_permutex2var_epi16(first, _mm512_add_epi16(low, _mm512_set1_epi16(16)), second));
+  _mm512_storeu_si512(to + 16, _mm512_permutex2var_epi16(
+                                   first, _mm512_add_epi16(low, _mm512_set1_epi16(16)), second));
   *special |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(first, exponent), exponent);
   *special |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(second, exponent), exponent);
 }
@@ -263,7 +272,8 @@ inline void interleavePairs(__m512i first, __m512i second, uint32_t* to, __mmask
 // to[(row / kStep) * stride + d]. Elements past `dim`, and the missing row of a last pair, are 0.
 // Returns whether every value is finite.
 template <class M, typename T>
-inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::Unit* to, int stride) {
+inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::Unit* to,
+                          int stride) {
   if constexpr (M::kStep == 2) {
 #if defined(__AVX512BF16__)
     __mmask32 special = 0;
@@ -272,8 +282,8 @@ inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::
         const int n = std::clamp(dim - d, 0, 32);
         const __mmask32 mask = n >= 32 ? ~__mmask32(0) : (__mmask32(1) << n) - 1;
         const __m512i first = _mm512_maskz_loadu_epi16(mask, rows[i] + d);
-        const __m512i second =
-            i + 1 < count ? _mm512_maskz_loadu_epi16(mask, rows[i + 1] + d) : _mm512_setzero_si512();
+        const __m512i second = i + 1 < count ? _mm512_maskz_loadu_epi16(mask, rows[i + 1] + d)
+                                             : _mm512_setzero_si512();
         if (d + 32 <= stride) {
           interleavePairs(first, second, to + d, &special);
         } else {
@@ -304,8 +314,10 @@ inline bool packAlongRows(const T* const* rows, int count, int dim, typename M::
 // Up to 16 units of a row: words as they are, or bf16 widened; 0 where the mask says so.
 template <class M, typename T>
 inline __m512i loadUnits(const T* p, __mmask16 mask) {
-  if constexpr (sizeof(T) * size_t(M::kStep) == 4) return _mm512_maskz_loadu_epi32(mask, p);
-  else return _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16);
+  if constexpr (sizeof(T) * size_t(M::kStep) == 4)
+    return _mm512_maskz_loadu_epi32(mask, p);
+  else
+    return _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16);
 }
 
 // 16 x 16 words: t[i][j] becomes t[j][i].
@@ -340,8 +352,8 @@ inline void transpose16(__m512i t[16]) {
 }
 #endif
 
-// Rows of one side of a block as right operand of a product over the head dimension: unit (d / kStep, row) at
-// to[(d / kStep) * stride + row]. Columns from `count` up to a multiple of 16 are 0.
+// Rows of one side of a block as right operand of a product over the head dimension: unit (d /
+// kStep, row) at to[(d / kStep) * stride + row]. Columns from `count` up to a multiple of 16 are 0.
 template <class M, typename T>
 inline void packAcross(const T* const* rows, int count, int dim, typename M::Unit* to, int stride) {
   const int units = dim / M::kStep;
@@ -362,7 +374,8 @@ inline void packAcross(const T* const* rows, int count, int dim, typename M::Uni
         const int m = std::min(units - u, 16);
         __m512i t[16];
         for (int i = 0; i < 16; i++)
-          t[i] = i < n ? loadUnits<M>(rows[r + i] + u * M::kStep, __mmask16((1u << m) - 1)) : _mm512_setzero_si512();
+          t[i] = i < n ? loadUnits<M>(rows[r + i] + u * M::kStep, __mmask16((1u << m) - 1))
+                       : _mm512_setzero_si512();
         transpose16(t);
         for (int i = 0; i < m; i++) _mm512_storeu_si512(to + int64_t(u + i) * stride + r, t[i]);
       }

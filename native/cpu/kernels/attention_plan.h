@@ -1,7 +1,9 @@
-// What the tables of a call say, checked, and the same for every head: runs of keys and segments of query rows.
+// What the tables of a call say, checked, and the same for every head: runs of keys and segments of
+// query rows.
 //
-// A run is a range of keys that some segment sees as a whole (a span) or causally (its own keys); ranges that start at
-// the same key are one run, so a prompt's own keys and the span that its completions see are packed once.
+// A run is a range of keys that some segment sees as a whole (a span) or causally (its own keys);
+// ranges that start at the same key are one run, so a prompt's own keys and the span that its
+// completions see are packed once.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -17,7 +19,8 @@ struct KeyRun {
   int64_t firstBlock;  // among the blocks of all runs
 };
 
-// Up to 64 keys of a run; its place in AttentionPlan::blocks is its place among the packed blocks of a head.
+// Up to 64 keys of a run; its place in AttentionPlan::blocks is its place among the packed blocks
+// of a head.
 struct KeyBlockRange {
   int64_t first;
   int count;
@@ -50,27 +53,30 @@ struct AttentionPlan {
   }
 };
 
-inline Status makePlan(const char* op, const TensorView& segments, const TensorView& spans, int64_t queries,
-                       int64_t keys, AttentionPlan* plan) {
+inline Status makePlan(const char* op, const TensorView& segments, const TensorView& spans,
+                       int64_t queries, int64_t keys, AttentionPlan* plan) {
   const int32_t *row = segments.as<int32_t>(), *span = spans.as<int32_t>();
   const int64_t count = segments.shape[0], spanCount = spans.shape[0];
   for (int64_t i = 0; i < spanCount; i++)
     if (span[2 * i] < 0 || span[2 * i] > span[2 * i + 1] || span[2 * i + 1] > keys)
-      return error(Code::kRange, "[%s] expected spans inside [0, %ld], got [%d, %d) at %ld", op, long(keys),
-                   span[2 * i], span[2 * i + 1], long(i));
+      return error(Code::kRange, "[%s] expected spans inside [0, %ld], got [%d, %d) at %ld", op,
+                   long(keys), span[2 * i], span[2 * i + 1], long(i));
   std::vector<std::pair<int64_t, int64_t>> ranges;  // (first key, end) of every run in use
   for (int64_t i = 0; i < count; i++) {
     const int32_t* s = row + 6 * i;
     const int64_t n = int64_t(s[1]) - s[0];
     if (s[0] < 0 || n < 0 || s[1] > queries)
-      return error(Code::kRange, "[%s] expected segment %ld to have query rows inside [0, %ld], got [%d, %d)", op,
+      return error(Code::kRange,
+                   "[%s] expected segment %ld to have query rows inside [0, %ld], got [%d, %d)", op,
                    long(i), long(queries), s[0], s[1]);
     if (s[4] < 0 || s[4] > s[5] || s[5] > spanCount)
-      return error(Code::kRange, "[%s] expected segment %ld to have spans inside [0, %ld], got [%d, %d)", op, long(i),
-                   long(spanCount), s[4], s[5]);
+      return error(Code::kRange,
+                   "[%s] expected segment %ld to have spans inside [0, %ld], got [%d, %d)", op,
+                   long(i), long(spanCount), s[4], s[5]);
     if (s[2] < -1 || (s[2] >= 0 && s[2] + std::max<int64_t>(0, n + s[3]) > keys))
       return error(Code::kRange,
-                   "[%s] expected segment %ld to have own keys inside [0, %ld], got %ld from %d (rows + causalOffset)",
+                   "[%s] expected segment %ld to have own keys inside [0, %ld], got %ld from %d "
+                   "(rows + causalOffset)",
                    op, long(i), long(keys), long(n + s[3]), s[2]);
     if (n == 0) continue;
     for (int32_t k = s[4]; k < s[5]; k++)
@@ -79,7 +85,8 @@ inline Status makePlan(const char* op, const TensorView& segments, const TensorV
   }
   std::sort(ranges.begin(), ranges.end());
   for (const auto& [begin, end] : ranges) {
-    if (plan->runs.empty() || plan->runs.back().begin != begin) plan->runs.push_back({begin, end, 0});
+    if (plan->runs.empty() || plan->runs.back().begin != begin)
+      plan->runs.push_back({begin, end, 0});
     plan->runs.back().end = std::max(plan->runs.back().end, end);
   }
   for (KeyRun& r : plan->runs) {
@@ -105,7 +112,8 @@ inline Status makePlan(const char* op, const TensorView& segments, const TensorV
             [](const SegmentPlan& a, const SegmentPlan& b) { return a.qBegin < b.qBegin; });
   for (size_t i = 1; i < plan->segments.size(); i++)
     if (plan->segments[i].qBegin < plan->segments[i - 1].qEnd)
-      return error(Code::kRange, "[%s] expected segments whose query rows do not overlap, got row %ld in two", op,
+      return error(Code::kRange,
+                   "[%s] expected segments whose query rows do not overlap, got row %ld in two", op,
                    long(plan->segments[i].qBegin));
   return {};
 }
