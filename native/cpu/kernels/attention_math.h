@@ -29,8 +29,9 @@ inline constexpr int kTileRows = 2, kTileVecs = 1;
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
 #define CG_HALVES 1
-// GCC 12 takes comparisons and selections of 64-byte vectors apart lane by lane when registers have 32 bytes, and keeps
-// such vectors in memory: forward ran at 1 GFLOP/s. What is hot goes by halves here.
+// GCC 12 takes comparisons and selections of 64-byte vectors apart lane by lane when registers have
+// 32 bytes, and keeps such vectors in memory: forward ran at 1 GFLOP/s. What is hot goes by halves
+// here.
 struct Halves {
   __m256 low, high;
 };
@@ -86,8 +87,8 @@ struct Left {
 
 #if defined(CG_HALVES)
 template <class M, Start kStart, int kRows, int kVecs>
-inline void multiplyTile(Left<float> left, const float* b, int64_t bStride, int steps, float* c, int64_t cStride,
-                         const float* factor) {
+inline void multiplyTile(Left<float> left, const float* b, int64_t bStride, int steps, float* c,
+                         int64_t cStride, const float* factor) {
   __m256 acc[kRows][2 * kVecs];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; r++) {
@@ -95,7 +96,8 @@ inline void multiplyTile(Left<float> left, const float* b, int64_t bStride, int 
     for (int v = 0; v < 2 * kVecs; v++) {
       if constexpr (kStart == Start::kZero) acc[r][v] = _mm256_setzero_ps();
       if constexpr (kStart != Start::kZero) acc[r][v] = _mm256_loadu_ps(c + r * cStride + v * 8);
-      if constexpr (kStart == Start::kScale) acc[r][v] = _mm256_mul_ps(acc[r][v], _mm256_broadcast_ss(factor + r));
+      if constexpr (kStart == Start::kScale)
+        acc[r][v] = _mm256_mul_ps(acc[r][v], _mm256_broadcast_ss(factor + r));
     }
   }
   const float* a = left.a;
@@ -198,14 +200,17 @@ inline __m256 exp2Half(__m256 t) {
   const __m256 x = _mm256_max_ps(_mm256_set1_ps(-200.0f), t);
   const __m256 n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m256 r = _mm256_sub_ps(x, n);
-  __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(0.0013264723820611835f), r, _mm256_set1_ps(0.009671512991189957f));
+  __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(0.0013264723820611835f), r,
+                             _mm256_set1_ps(0.009671512991189957f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.05550733581185341f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.24022242426872253f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.6931470036506653f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
   const __m256i e = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_set1_ps(-127.0f), n));
-  const __m256 scale = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23));
-  return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-126.0f), _CMP_LT_OQ), _mm256_mul_ps(p, scale));
+  const __m256 scale =
+      _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23));
+  return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-126.0f), _CMP_LT_OQ),
+                          _mm256_mul_ps(p, scale));
 }
 inline Vec exp2Below(Vec t) {
   const Halves h = halvesOf(t);
