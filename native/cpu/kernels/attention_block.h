@@ -135,7 +135,7 @@ inline void moveTops(int rows, const int* visible, float scale2, const float* sc
   const Vec before = firstLanes(load(top), rows, none);
   const Vec after = larger(largestLanes(largest) * splat(scale2), before);
   // a row that has seen nothing yet has top -inf; its exponents are taken against 0 and give 0
-  const Vec base = after == none ? Vec{} : after;
+  const Vec base = finiteTop(after);
   storeFirst(top, after, rows);
   store(bases, -base);
   store(factors, exp2Below(before - base));

@@ -27,6 +27,27 @@ inline constexpr int kTileRows = 6, kTileVecs = 1;
 inline constexpr int kTileRows = 2, kTileVecs = 1;
 #endif
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#define CG_HALVES 1
+// GCC 12 takes comparisons and selections of 64-byte vectors apart lane by lane when registers have
+// 32 bytes, and keeps such vectors in memory: forward ran at 1 GFLOP/s. What is hot goes by halves
+// here.
+struct Halves {
+  __m256 low, high;
+};
+inline Halves halvesOf(Vec v) {
+  Halves h;
+  memcpy(&h, &v, sizeof h);
+  return h;
+}
+inline Vec whole(__m256 low, __m256 high) {
+  const Halves h{low, high};
+  Vec v;
+  memcpy(&v, &h, sizeof v);
+  return v;
+}
+#endif
+
 struct FloatMath {
   using Unit = float;
   using Units = Vec;
@@ -64,6 +85,40 @@ struct Left {
   int64_t rowStride, stepStride;
 };
 
+#if defined(CG_HALVES)
+template <class M, Start kStart, int kRows, int kVecs>
+inline void multiplyTile(Left<float> left, const float* b, int64_t bStride, int steps, float* c,
+                         int64_t cStride, const float* factor) {
+  __m256 acc[kRows][2 * kVecs];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * kVecs; v++) {
+      if constexpr (kStart == Start::kZero) acc[r][v] = _mm256_setzero_ps();
+      if constexpr (kStart != Start::kZero) acc[r][v] = _mm256_loadu_ps(c + r * cStride + v * 8);
+      if constexpr (kStart == Start::kScale)
+        acc[r][v] = _mm256_mul_ps(acc[r][v], _mm256_broadcast_ss(factor + r));
+    }
+  }
+  const float* a = left.a;
+  for (int s = 0; s < steps; s++, a += left.stepStride, b += bStride) {
+    __m256 right[2 * kVecs];
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * kVecs; v++) right[v] = _mm256_loadu_ps(b + v * 8);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; r++) {
+      const __m256 x = _mm256_broadcast_ss(a + r * left.rowStride);
+#pragma GCC unroll 8
+      for (int v = 0; v < 2 * kVecs; v++) acc[r][v] = _mm256_fmadd_ps(x, right[v], acc[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * kVecs; v++) _mm256_storeu_ps(c + r * cStride + v * 8, acc[r][v]);
+  }
+}
+#else
 template <class M, Start kStart, int kRows, int kVecs>
 inline void multiplyTile(Left<typename M::Unit> left, const typename M::Unit* b, int64_t bStride,
                          int steps, float* c, int64_t cStride, const float* factor) {
@@ -95,6 +150,8 @@ inline void multiplyTile(Left<typename M::Unit> left, const typename M::Unit* b,
     for (int v = 0; v < kVecs; v++) store(c + r * cStride + v * kLanes, acc[r][v]);
   }
 }
+
+#endif
 
 template <class M, Start kStart, int kVecs>
 void multiplyRows(Left<typename M::Unit> left, int rows, const typename M::Unit* b, int64_t bStride,
@@ -138,6 +195,28 @@ void multiply(Left<typename M::Unit> left, int rows, const typename M::Unit* b, 
 // 2^t for t <= 0 (a little above is fine), to 2 ulp: 2^n * p(r), r in [-1/2, 1/2], p a minimax
 // polynomial of degree 5 (relative error 1.1e-7) with p(0) = 1, so that 2^0 is 1. 2^-inf is exactly
 // 0; NaN stays NaN.
+#if defined(CG_HALVES)
+inline __m256 exp2Half(__m256 t) {
+  const __m256 x = _mm256_max_ps(_mm256_set1_ps(-200.0f), t);
+  const __m256 n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m256 r = _mm256_sub_ps(x, n);
+  __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(0.0013264723820611835f), r,
+                             _mm256_set1_ps(0.009671512991189957f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.05550733581185341f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.24022242426872253f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.6931470036506653f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  const __m256i e = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_set1_ps(-127.0f), n));
+  const __m256 scale =
+      _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23));
+  return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-126.0f), _CMP_LT_OQ),
+                          _mm256_mul_ps(p, scale));
+}
+inline Vec exp2Below(Vec t) {
+  const Halves h = halvesOf(t);
+  return whole(exp2Half(h.low), exp2Half(h.high));
+}
+#else
 inline Vec exp2Below(Vec t) {
   constexpr float c5 = 0.0013264723820611835f, c4 = 0.009671512991189957f,
                   c3 = 0.05550733581185341f, c2 = 0.24022242426872253f, c1 = 0.6931470036506653f;
@@ -166,17 +245,28 @@ inline Vec exp2Below(Vec t) {
   return select(x < splat(-126.0f), splat(0.0f), p * scale);
 #endif
 }
+#endif
 
 // The larger of a and b; b where either is NaN.
 inline Vec larger(Vec a, Vec b) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(CG_HALVES)
+  const Halves x = halvesOf(a), y = halvesOf(b);
+  return whole(_mm256_max_ps(x.low, y.low), _mm256_max_ps(x.high, y.high));
 #else
   return a > b ? a : b;
 #endif
 }
 
 inline float largestLane(Vec v) {
+#if defined(CG_HALVES)
+  const Halves h = halvesOf(v);
+  const __m256 m = _mm256_max_ps(h.low, h.high);
+  __m128 x = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
+  x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+#endif
   for (int width = 8; width >= 1; width /= 2)
     for (int i = 0; i < width; i++) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
   return v[0];
@@ -218,7 +308,29 @@ inline float addLanes(Vec v) {
 inline IVec laneIndex() { return IVec{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
 
 // The first n lanes of x (n may be anything), `fill` in the others.
-inline Vec firstLanes(Vec x, int n, Vec fill) { return laneIndex() < n ? x : fill; }
+inline Vec firstLanes(Vec x, int n, Vec fill) {
+#if defined(CG_HALVES)
+  const Halves a = halvesOf(fill), b = halvesOf(x);
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256 low = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), index));
+  const __m256 high = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n - 8), index));
+  return whole(_mm256_blendv_ps(a.low, b.low, low), _mm256_blendv_ps(a.high, b.high, high));
+#else
+  return laneIndex() < n ? x : fill;
+#endif
+}
+
+// 0 where x is -inf, else x.
+inline Vec finiteTop(Vec x) {
+#if defined(CG_HALVES)
+  const Halves h = halvesOf(x);
+  const __m256 none = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
+  return whole(_mm256_andnot_ps(_mm256_cmp_ps(h.low, none, _CMP_EQ_OQ), h.low),
+               _mm256_andnot_ps(_mm256_cmp_ps(h.high, none, _CMP_EQ_OQ), h.high));
+#else
+  return x == splat(-std::numeric_limits<float>::infinity()) ? Vec{} : x;
+#endif
+}
 
 inline void storeFirst(float* p, Vec v, int n) {
 #if defined(__AVX512F__)
