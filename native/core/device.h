@@ -5,43 +5,12 @@
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/kernel.h"
 #include "core/status.h"
 #include "core/stream.h"
 #include "ops/op_table.h"
 
 namespace callgrad {
-
-// Scratch memory for the kernel that is running: reused from call to call, never from the driver in
-// a steady state.
-class Scratch {
- public:
-  ~Scratch();
-  // 64-byte aligned; valid until the next reset().
-  void* get(size_t bytes);
-  template <typename T>
-  T* get(size_t count) {
-    return static_cast<T*>(get(count * sizeof(T)));
-  }
-  void reset();
-  size_t held() const { return held_; }
-
- private:
-  struct Chunk {
-    char* data;
-    size_t size, used;
-  };
-  std::vector<Chunk> chunks_;
-  size_t held_ = 0;
-};
-
-struct KernelContext {
-  Scratch& scratch;
-};
-
-// Runs on the stream's worker. Shapes and dtypes were checked on the JS thread; the values inside
-// tables (token ids, segment bounds, page numbers) are the kernel's to check before it uses them as
-// addresses.
-using Kernel = Status (*)(const OpCall& call, KernelContext& context);
 
 // What inference on the JS thread may ask of a device.
 struct DeviceTraits {

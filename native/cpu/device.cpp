@@ -8,9 +8,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/host_scratch.h"
 #include "core/parallel.h"
 #include "cpu/isa.h"
-#include "cpu/kernel_table.h"
+#include "cpu/isa_kernels.h"
 #include "cpu/onednn.h"
 
 namespace callgrad {
@@ -68,20 +69,22 @@ class CpuAllocator final : public CachingAllocator {
 class CpuDevice final : public Device {
  public:
   CpuDevice() : allocator_(memoryLimit(), stream_) {
-    if (Register kernels = isaKernels(detectIsa())) kernels(kernels_);
+    KernelTable table;
+    if (Register kernels = isaKernels(detectIsa())) kernels(table);
+    kernels_ = table.resolve();
   }
   const char* name() const override { return "cpu"; }
   CachingAllocator& allocator() override { return allocator_; }
   Stream& stream() override { return stream_; }
   const DeviceTraits& traits() const override { return traits_; }
-  Kernel kernel(int op) const override { return kernels_.get(op); }
+  Kernel kernel(int op) const override { return kernels_[size_t(op)]; }
   Scratch& scratch() override { return scratch_; }
   ~CpuDevice() override { stream_.drain(); }
 
  private:
   CpuTraits traits_;
-  KernelTable kernels_;
-  Scratch scratch_;
+  std::vector<Kernel> kernels_;
+  HostScratch scratch_;
   Stream stream_;
   CpuAllocator allocator_;
 };

@@ -1,6 +1,6 @@
 // The kernel families of one instruction set; each is defined by the file of its name.
 #pragma once
-#include "cpu/kernel_table.h"
+#include "core/kernel.h"
 
 namespace callgrad::cpu::CG_ISA {
 

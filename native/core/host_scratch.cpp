@@ -1,15 +1,15 @@
+#include "core/host_scratch.h"
+
 #include <cstdlib>
 #include <new>
 
-#include "core/device.h"
-
 namespace callgrad {
 
-Scratch::~Scratch() {
+HostScratch::~HostScratch() {
   for (Chunk& c : chunks_) std::free(c.data);
 }
 
-void* Scratch::get(size_t bytes) {
+void* HostScratch::get(size_t bytes) {
   bytes = (bytes + 63) / 64 * 64;
   for (Chunk& c : chunks_) {
     if (c.size - c.used >= bytes) {
@@ -26,7 +26,7 @@ void* Scratch::get(size_t bytes) {
   return data;
 }
 
-void Scratch::reset() {
+void HostScratch::reset() {
   // Several chunks mean that the last call outgrew the first: one chunk of the sum serves the next
   // call.
   if (chunks_.size() > 1) {
