@@ -6,14 +6,15 @@ import type { Command } from 'commander'
 import { fail } from '../errors.js'
 import type { EvalReport } from '../eval/exact-match.js'
 import type { Estimate } from '../eval/intervals.js'
-import { parseEvalRun } from '../train/config.js'
+import { type EvalRun, parseEvalRun } from '../train/config.js'
+import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
 import { parseNumber } from './generate.js'
 import { type ConfigOptions, settingsOf, withSettings } from './options.js'
 import { percent } from './ui/format.js'
-import { dim } from './ui/style.js'
+import { dim, printable } from './ui/style.js'
 import { table } from './ui/table.js'
 
-interface Options extends ConfigOptions {
+interface Options extends ConfigOptions, EndpointFlags {
   model?: string
   data?: string
   promptFormat?: string
@@ -26,19 +27,23 @@ export function evalCommand(program: Command): void {
   const command = program
     .command('eval')
     .description('ask a model the questions of a data set: exact match, format, names, length, with 95 % intervals')
-    .requiredOption('-m, --model <model>', 'a Hugging Face folder, a run, a .gguf file or a hub id')
+    .requiredOption(
+      '-m, --model <model>',
+      'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint',
+    )
     .requiredOption('-d, --data <file>', 'questions with their right calls')
     .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
     .option('--max-tokens <n>', 'tokens an answer may have', parseNumber)
     .option('--limit <n>', 'asks so many questions at most', parseNumber)
     .option('-o, --output <file>', 'where the answers go, one JSON line each')
-  withSettings(command)
+  withSettings(withEndpoint(command))
     .addHelpText(
       'after',
       `
 Examples:
   $ callgrad eval --model SmolLM2-135M-Instruct.Q4_1.gguf --data dev.jsonl
   $ callgrad eval --model runs/grpo --data dev.jsonl --output answers.jsonl --json
+  $ callgrad eval --endpoint https://api.openai.com/v1 --model gpt-4o --data dev.jsonl --price-in 2.5 --price-out 10
 
 Answers are greedy unless --set temperature=… says otherwise. Rates have Wilson's intervals, the length Student's.`,
     )
@@ -49,6 +54,7 @@ async function evaluateModel(options: Options): Promise<void> {
   const flags = { model: options.model, promptFormat: options.promptFormat, maxCompletionLength: options.maxTokens }
   const dataset = options.data && { path: options.data, ...(options.limit !== undefined && { limit: options.limit }) }
   const run = parseEvalRun(settingsOf(undefined, { ...flags, dataset }, options.set))
+  if (options.endpoint !== undefined) return evaluateAtEndpoint(run, options)
   const { openModel, describeModel } = await import('./inputs.js')
   const { describeExamples, openExamples } = await import('./examples.js')
   const { ask } = await import('./held-out.js')
@@ -72,6 +78,44 @@ async function evaluateModel(options: Options): Promise<void> {
   } finally {
     progress.stop()
     model.dispose()
+  }
+}
+
+async function evaluateAtEndpoint(run: EvalRun, options: Options): Promise<void> {
+  const { asking, describeUsage, openEndpoint, usageOf } = await import('./endpoint.js')
+  const { describeExamples, openExamples } = await import('./examples.js')
+  const { evaluateEndpoint } = await import('../eval/endpoint.js')
+  const { Progress } = await import('./ui/progress.js')
+  const { examples, report: data } = await openExamples(run.dataset, run)
+  const progress = new Progress(true)
+  const endpoint = openEndpoint(run.model, options, (reason) => progress.line(dim(`  again: ${printable(reason)}`)))
+  try {
+    if (!options.json) {
+      console.log(dim(`${run.model} at ${endpoint.settings.url}; ${describeExamples({ examples, report: data })}`))
+    }
+    const start = performance.now()
+    const { maxCompletionLength: maxTokens, temperature, topP, topK, minP } = run
+    // A native call has no place for a thought: only the calls count.
+    const variant = run.promptFormat === 'native' ? 'v2' : 'v0'
+    const report = await asking(
+      { name: 'answers', total: examples.length, endpoint, flags: options, progress },
+      (ask) => evaluateEndpoint(endpoint, examples, { maxTokens, temperature, topP, topK, minP, variant, ...ask }),
+    )
+    const seconds = (performance.now() - start) / 1000
+    if (options.output) writeAnswers(options.output, report)
+    const { refused, ...rates } = report
+    if (options.json) {
+      const usage = usageOf(endpoint, options)
+      console.log(JSON.stringify({ ...summary(rates), refused: refused.length, variant, usage, seconds }))
+      return
+    }
+    print(report, seconds, options.output)
+    const first =
+      refused[0] && `; ${refused.length} refused and counted as wrong, the first: ${printable(refused[0].reason)}`
+    console.log(dim(`  ${describeUsage(endpoint, options)}${first ?? ''}`))
+  } finally {
+    endpoint.close()
+    progress.stop()
   }
 }
 

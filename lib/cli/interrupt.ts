@@ -11,12 +11,16 @@ export interface Interrupt {
  * The first Ctrl-C (or SIGTERM) calls `stop`, which lets the step finish and save; the second ends the process at once with 130. What
  * is on disk stays whole: checkpoints appear by a rename.
  */
-export function onInterrupt(stop: () => void, say: (line: string) => void): Interrupt {
+export function onInterrupt(
+  stop: () => void,
+  say: (line: string) => void,
+  text = 'Stopping: this step is finished and saved first. Press Ctrl-C again to end at once.',
+): Interrupt {
   let requested = false
   const handle = () => {
     if (requested) process.exit(exitCodes.interrupted)
     requested = true
-    say('Stopping: this step is finished and saved first. Press Ctrl-C again to end at once.')
+    say(text)
     stop()
   }
   process.on('SIGINT', handle)
