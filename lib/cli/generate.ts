@@ -84,7 +84,8 @@ async function generate(options: Options): Promise<void> {
 }
 
 async function chatPrompt(model: Model, text: string, { system, tools, promptFormat }: Options): Promise<number[]> {
-  const { withPrompt, readTools } = await import('../data/records.js')
+  const { withPrompt } = await import('../data/sample.js')
+  const { readTools } = await import('../data/formats/fields.js')
   const { parseJson } = await import('../text/json.js')
   if (promptFormat !== 'tool-n1' && promptFormat !== 'native')
     fail('TypeError', 'ERR_CONFIG', `[generate] --prompt-format: expected tool-n1 or native, got "${promptFormat}"`)

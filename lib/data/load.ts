@@ -1,16 +1,19 @@
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { codedError, fail } from '../errors.js'
-import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../text/json.js'
 import type { Example } from './example.js'
+import { type Problem, problemError, Tally } from './problems.js'
 import { Random } from './random.js'
-import { kind, type PromptStyle, type RecordReader, readMessages, readXlam } from './records.js'
-import { readToolAce } from './toolace.js'
+import { SampleReader } from './reader.js'
+import { type DataFormat, dataFormats, type PromptStyle, toExample } from './sample.js'
+import { datasetFiles } from './source/files.js'
+import { openSource, type RawRecord, recordsOf } from './source/open.js'
+import { sniff } from './source/sniff.js'
 
-export type DataFormat = 'xlam' | 'messages' | 'toolace'
+export type { Problem } from './problems.js'
+export type { DataFormat, PromptStyle } from './sample.js'
 
 export interface DatasetOptions {
-  /** Default: told from the keys of the first record that can be read. */
+  /** Default: told from the keys of each record. */
   format?: DataFormat
   /** Default `tool-n1`. */
   prompt?: PromptStyle
@@ -24,18 +27,12 @@ export interface DatasetOptions {
   limit?: number
 }
 
-export interface Problem {
-  file: string
-  /** 1-based line of a JSONL file; of a JSON file, the 1-based number of the record. */
-  line: number
-  reason: string
-}
-
 export interface DatasetReport {
   /** Records in the file, good or bad. */
   records: number
   /** Examples that the good ones gave, before `part` and `limit`. */
   examples: number
+  /** What was left out and why, and ids that had to be changed. */
   problems: Problem[]
 }
 
@@ -45,7 +42,8 @@ export interface Dataset {
 }
 
 /**
- * Reads a data set: JSONL (one record a line; blank lines, CRLF and a byte-order mark are fine) or JSON (a list of records).
+ * Reads a data set: JSONL (one record a line; blank lines, CRLF and a byte-order mark are fine), JSON (a list of records) or parquet, told by
+ * content; or a data set's id on the Hugging Face Hub. docs/data.md has the record formats.
  *
  * Bad records never stop a load unless `strict` is set or nothing is left: then `ERR_DATA`, naming file, line and reason. An unreadable
  * file is `ERR_IO`; options that make no sense are `ERR_CONFIG`.
@@ -57,107 +55,57 @@ export async function loadDataset(
   const { path, ...own } = typeof source === 'string' ? { path: source } : source
   const settings = { ...own, ...options }
   checkOptions(settings)
-  const bytes = await readFile(path).catch((error: unknown) =>
-    fail('Error', 'ERR_IO', `[data] expected a readable file at ${path}: ${(error as Error).message}`, error),
-  )
-  const dataset = readDataset(basename(path), bytes, settings)
+  const files = await datasetFiles(path)
+  const collector = new Collector(settings)
+  for (const file of files) {
+    const { batches } = await openSource(file)
+    for await (const { records } of batches()) collector.add(basename(file), records)
+  }
+  const dataset = collector.finish(files.map((file) => basename(file)).join(', '))
   return { ...dataset, examples: select(dataset.examples, settings) }
 }
 
-/** {@link loadDataset} on bytes at hand, without `part`, `seed` and `limit`. */
+/** {@link loadDataset} on the bytes of a JSON or JSONL file at hand, without `part`, `seed` and `limit`. */
 export function readDataset(file: string, bytes: Uint8Array, options: DatasetOptions = {}): Dataset {
-  const problems: Problem[] = []
-  const report = (line: number, reason: string) => {
-    if (options.strict) throw codedError('Error', 'ERR_DATA', `[data] ${file}:${line}: ${reason}`)
-    problems.push({ file, line, reason })
+  const collector = new Collector(options)
+  const found = sniff(bytes)
+  const problem = 'problem' in found ? found.problem : found.kind === 'parquet' ? 'expected text, got parquet' : null
+  if (problem !== null) throw problemError({ file, line: 0, kind: 'file', reason: problem })
+  if ('kind' in found && found.kind !== 'parquet') collector.add(file, recordsOf(bytes, found.kind))
+  return collector.finish(file)
+}
+
+class Collector {
+  private readonly examples: Example[] = []
+  private readonly problems: Problem[] = []
+  private readonly reader: SampleReader
+  private records = 0
+
+  constructor(private readonly options: DatasetOptions) {
+    const { format, strict = false } = options
+    const tally = new Tally({ strict, onProblem: (problem) => this.problems.push(problem) })
+    this.reader = new SampleReader({ ...(format && { format }), onProblem: (problem) => tally.add(problem) })
   }
-  const records = isJsonList(bytes) ? readList(file, bytes) : readLines(bytes)
-  const examples: Example[] = []
-  const ids = new Map<string, number>()
-  let reader: RecordReader | null = options.format ? readers[options.format] : null
-  let count = 0
-  for (const { line, read } of records) {
-    count++
-    try {
-      const record = asObject(read())
-      reader ??= detect(record)
-      const id = uniqueId(ids, record.get('id'), `${file}:${line}`)
-      examples.push(...reader(record, id, options.prompt ?? 'tool-n1'))
-    } catch (error) {
-      report(line, error instanceof Error ? error.message : String(error))
+
+  add(file: string, records: Iterable<RawRecord>): void {
+    const prompt = this.options.prompt ?? 'tool-n1'
+    for (const raw of records) {
+      this.records++
+      for (const sample of this.reader.read(file, raw)) this.examples.push(toExample(sample, prompt))
     }
   }
-  if (examples.length === 0) {
-    const first = problems[0] ? `; line ${problems[0].line}: ${problems[0].reason}` : ''
-    throw codedError('Error', 'ERR_DATA', `[data] ${file}: expected usable records, got none of ${count}${first}`)
-  }
-  return { examples, report: { records: count, examples: examples.length, problems } }
-}
 
-const readers: Record<DataFormat, RecordReader> = { xlam: readXlam, messages: readMessages, toolace: readToolAce }
-
-function detect(record: JsonObject): RecordReader {
-  if (record.has('query') && record.has('answers')) return readXlam
-  if (record.has('messages')) return readMessages
-  if (record.has('conversations')) return readToolAce
-  const keys = [...record.keys()].slice(0, 8).join(', ')
-  throw new Error(`expected the keys of xLAM (query, tools, answers), "messages" or "conversations", got ${keys}`)
-}
-
-interface RawRecord {
-  line: number
-  /** Parses it; throws where it cannot be. */
-  read: () => JsonValue
-}
-
-const newline = 0x0a
-
-function* readLines(bytes: Uint8Array): Generator<RawRecord> {
-  for (let from = 0, line = 1; from < bytes.length; line++) {
-    const end = bytes.indexOf(newline, from)
-    const to = end < 0 ? bytes.length : end
-    const slice = bytes.subarray(from, to)
-    from = to + 1
-    if (slice.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d)) continue
-    yield { line, read: () => parseJson(decode(slice)) }
+  finish(file: string): Dataset {
+    const { examples, problems, records } = this
+    if (examples.length === 0) throw nothingLeft(file, records, problems[0])
+    return { examples, report: { records, examples: examples.length, problems } }
   }
 }
 
-function readList(file: string, bytes: Uint8Array): RawRecord[] {
-  let value: JsonValue
-  try {
-    value = parseJson(decode(bytes))
-  } catch (error) {
-    throw codedError('Error', 'ERR_DATA', `[data] ${file}: ${(error as Error).message}`, error)
-  }
-  return (value as JsonValue[]).map((item, i) => ({ line: i + 1, read: () => item }))
-}
-
-/** A JSON list begins with a bracket; a JSONL record, being an object, never does. */
-function isJsonList(bytes: Uint8Array): boolean {
-  const start = new TextDecoder().decode(bytes.subarray(0, 1024)).trimStart()
-  return start.startsWith('[')
-}
-
-function decode(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new Error('expected UTF-8 text, got other bytes')
-  }
-}
-
-function asObject(value: JsonValue): JsonObject {
-  if (value instanceof Map) return value
-  throw new Error(`expected an object, got ${kind(value)}`)
-}
-
-/** The record's own id, or its place; a second record of the same id gets `~2` behind it. */
-function uniqueId(seen: Map<string, number>, value: JsonValue | undefined, place: string): string {
-  const id = typeof value === 'string' && value !== '' ? value : value instanceof JsonNumber ? value.lexeme : place
-  const times = (seen.get(id) ?? 0) + 1
-  seen.set(id, times)
-  return times === 1 ? id : `${id}~${times}`
+/** The error over a data set without a usable record, with the first reason why. */
+export function nothingLeft(file: string, records: number, first: Problem | undefined): Error {
+  const why = first ? `; ${first.line > 0 ? `line ${first.line}: ` : ''}${first.reason}` : ''
+  return codedError('Error', 'ERR_DATA', `[data] ${file}: expected usable records, got none of ${records}${why}`)
 }
 
 function select(examples: Example[], { seed, part = [0, 1], limit }: DatasetOptions): Example[] {
@@ -174,7 +122,6 @@ function checkOptions({ part, limit, seed, format, prompt }: DatasetOptions): vo
   }
   if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) bad('limit to be a positive integer', limit)
   if (seed !== undefined && !Number.isInteger(seed)) bad('seed to be an integer', seed)
-  if (format !== undefined && !Object.hasOwn(readers, format))
-    bad(`format to be ${Object.keys(readers).join(', ')}`, format)
+  if (format !== undefined && !dataFormats.includes(format)) bad(`format to be ${dataFormats.join(', ')}`, format)
   if (prompt !== undefined && prompt !== 'tool-n1' && prompt !== 'native') bad('prompt to be tool-n1 or native', prompt)
 }

@@ -26,6 +26,39 @@ test('a key called __proto__ is a key', () => {
   assert.equal(read('[f(__proto__=1)]'), ['f {"__proto__": 1}'])
 })
 
+test('neighbouring strings are one, and keys may have brackets', () => {
+  assert.equal(read(`[f(a='x' "y", filter[name]=1)]`), ['f {"a": "xy", "filter[name]": 1}'])
+})
+
+test('names that hold brackets, quotes or commas are known from a list', () => {
+  const names = ['Search (v2)', "User's Feed", 'a, b', 'Search', 'f(']
+  const with_ = (text: string) => parseCallList(text, { names })?.map((call) => call.name) ?? null
+  assert.equal(with_(`[Search (v2)(q="x"), User's Feed(), a, b(), Search(q=1), f()]`), [
+    'Search (v2)',
+    "User's Feed",
+    'a, b',
+    'Search',
+    'f',
+  ])
+  assert.is(with_('[Search (v3)(q="x")]'), null)
+  assert.is(read('[Search (v2)(q="x")]'), null)
+})
+
+test('bare words are texts where they are allowed', () => {
+  const bare = (text: string) => {
+    const calls = parseCallList(text, { bareWords: true })
+    return calls && printJson(calls.map((call) => call.arguments))
+  }
+  assert.is(
+    bare('[f(day=2024-01-05, city=New York, n=-1.50, zip=02139, t=true, l=[a, 1])]'),
+    '[{"day": "2024-01-05", "city": "New York", "n": -1.5, "zip": "02139", "t": true, "l": ["a", 1]}]',
+  )
+  assert.is(bare('[f(a=)]'), null)
+  assert.is(bare('[f(a=b(c))]'), null)
+  assert.is(read('[f(zip=02139)]'), null)
+  assert.equal(read('[f(a=0, b=00, c=0.5)]'), ['f {"a": 0, "b": 0, "c": 0.5}'])
+})
+
 test('anything else is null', () => {
   const texts = ['', 'f()', '[f]', '[f(]', '[f(1)]', '[f(a=)]', '[f(a=b)]', '[f(a=1) g()]', '[f()] Done.', '[f(a="x)]']
   for (const text of [...texts, '[()]', '[f(a={1: 2})]', '[f(a=1.2.3)]', '[f(a="\\u12")]', 'I think [f()]']) {
@@ -38,8 +71,11 @@ test('nesting is bounded and time is linear', () => {
   const texts = [`[f(a=${'['.repeat(1 << 20)}`, `[f(a="${'\\'.repeat(1 << 20)}`, `[${' '.repeat(1 << 20)}`]
   texts.push(`[${'f(a=1),'.repeat(100_000)}f()]`, `[${'f'.repeat(1 << 20)}`)
   for (const text of texts) {
-    const took = cpuMilliseconds(() => void parseCallList(text))
-    assert.ok(took < 2000, `${text.slice(0, 12)} took ${took} ms`)
+    const names = Array.from({ length: 20_000 }, (_, i) => `${'f('.repeat(20)}${i}`)
+    for (const options of [{}, { bareWords: true, names }]) {
+      const took = cpuMilliseconds(() => void parseCallList(text, options))
+      assert.ok(took < 1000, `${text.slice(0, 12)} took ${took} ms`)
+    }
   }
 })
 

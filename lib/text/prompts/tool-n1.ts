@@ -1,4 +1,4 @@
-import type { JsonValue } from '../json.js'
+import { type JsonObject, type JsonValue, parseJson } from '../json.js'
 import { printJson } from '../json-print.js'
 
 /**
@@ -42,4 +42,26 @@ export function toolN1System(tools: readonly JsonValue[], role: string = toolN1R
       ['function', tool],
     ])
   return `${role}${beforeTools}${tools.map((tool) => printJson(wrap(tool))).join('\n')}${afterTools}`
+}
+
+/** True where a system message lists tools as {@link toolN1System} does. */
+export const hasToolN1Tools = (text: string): boolean => text.includes(beforeTools)
+
+/**
+ * The way back: role and tools of a system message that {@link toolN1System} wrote, or null where the text is another. Throws (`ERR_JSON`)
+ * where a line of the tools is not JSON.
+ */
+export function readToolN1System(text: string): { role: string; tools: JsonObject[] } | null {
+  const from = text.indexOf(beforeTools)
+  if (from < 0 || !text.endsWith(afterTools)) return null
+  const lines = text.slice(from + beforeTools.length, text.length - afterTools.length)
+  const tools: JsonObject[] = []
+  for (const line of lines.split('\n')) {
+    if (line === '') continue
+    const wrapped = parseJson(line)
+    const tool = wrapped instanceof Map ? wrapped.get('function') : undefined
+    if (!(tool instanceof Map)) return null
+    tools.push(tool)
+  }
+  return { role: text.slice(0, from), tools }
 }

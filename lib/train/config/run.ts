@@ -2,6 +2,7 @@
 // list, which model on which data with which reward.
 
 import { z } from 'zod'
+import { dataFormats } from '../../data/sample.js'
 import { count, flag, fraction, memory } from './fields.js'
 import { checkCommon, checkGrpo, grpoShape, resolveGrpo, sftShape } from './schema.js'
 
@@ -16,10 +17,13 @@ function partOf(value: unknown): unknown {
 }
 
 export const datasetShape = {
-  path: text('A .jsonl or .json file.'),
-  format: z.enum(['auto', 'xlam', 'messages', 'toolace']).default('auto').meta({
-    description: 'How records are written; auto looks at the keys of the first one.',
-  }),
+  path: text("A .jsonl, .json or .parquet file, or a data set's hub id."),
+  format: z
+    .enum(['auto', ...dataFormats])
+    .default('auto')
+    .meta({
+      description: 'How records are written; auto looks at the keys of each.',
+    }),
   seed: z.int().nullable().default(null).meta({
     description: 'Shuffles the records before a part of them is taken; null keeps the order of the file.',
   }),
