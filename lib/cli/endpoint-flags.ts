@@ -16,9 +16,12 @@ export interface EndpointFlags {
 }
 
 /** `--endpoint` and what goes with it. */
-export function withEndpoint(command: Command): Command {
-  return command
-    .option('--endpoint <url>', 'ask --model at this OpenAI-compatible address, as http://localhost:8000/v1')
+export function withEndpoint(command: Command, required = false): Command {
+  const address = [
+    '--endpoint <url>',
+    'ask --model at this OpenAI-compatible address, as http://localhost:8000/v1',
+  ] as const
+  return (required ? command.requiredOption(...address) : command.option(...address))
     .option(
       '--key-env <name>',
       'environment variable that holds the key (default: OPENAI_API_KEY at api.openai.com, else CALLGRAD_API_KEY)',

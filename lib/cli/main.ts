@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { benchCommand } from './bench.js'
 import { dataCommand } from './data.js'
+import { distillCommand } from './distill.js'
 import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
 import { errorText, exitCodeOf } from './exit.js'
@@ -18,6 +19,7 @@ const commands = [
   trainCommand,
   sftCommand,
   evalCommand,
+  distillCommand,
   generateCommand,
   dataCommand,
   benchCommand,

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import { parseWith } from './config/check.js'
 import {
   type datasetSchema,
+  distillRunSchema,
   evalRunSchema,
   generateRunSchema,
   pick,
@@ -39,6 +40,8 @@ export type TrainRun = z.output<typeof trainRunSchema>
 export type SFTRun = z.output<typeof sftRunSchema>
 /** What `callgrad eval` reads. */
 export type EvalRun = z.output<typeof evalRunSchema>
+/** What `callgrad distill` reads. */
+export type DistillRun = z.output<typeof distillRunSchema>
 /** What `callgrad generate` reads. */
 export type GenerateRun = z.output<typeof generateRunSchema>
 /** Which records of which file. */
@@ -50,6 +53,7 @@ export type RewardSpec = z.output<typeof rewardSchema>
 export const parseTrainRun = (options: unknown): TrainRun => parseWith(trainRunSchema, options)
 export const parseSFTRun = (options: unknown): SFTRun => parseWith(sftRunSchema, options)
 export const parseEvalRun = (options: unknown): EvalRun => parseWith(evalRunSchema, options)
+export const parseDistillRun = (options: unknown): DistillRun => parseWith(distillRunSchema, options)
 export const parseGenerateRun = (options: unknown): GenerateRun => parseWith(generateRunSchema, options)
 
 /** The trainer's part of a run. */

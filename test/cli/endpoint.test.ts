@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -12,15 +10,13 @@ import {
   startServer,
   type TestServer,
 } from '../rollout/endpoint/support/server.js'
-
-const bin = fileURLToPath(new URL('../../../scripts/callgrad.mjs', import.meta.url))
-const key = 'sk-test-9f8e7d6c5b4a'
-
-interface Ended {
-  code: number | null
-  out: string
-  err: string
-}
+import {
+  weatherCall as call,
+  testKey as key,
+  startCallgrad as start,
+  storedAnswers,
+  writeWeatherData as writeData,
+} from './support/endpoint.js'
 
 interface Context {
   folder: string
@@ -37,20 +33,7 @@ test.after.each(async ({ folder, server }) => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-function start(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [bin, ...args], {
-    cwd,
-    env: { ...process.env, NO_COLOR: '1', CALLGRAD_API_KEY: key, ...env },
-  })
-  let [out, err] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (err += text))
-  const ended = new Promise<Ended>((resolve) => child.on('close', (code) => resolve({ code, out, err })))
-  return { child, ended }
-}
-
 const cityOf = (question: string) => /in (\w+)\?/.exec(question)?.[1] ?? ''
-const call = (city: string) => `{"name": "get_weather", "arguments": {"city": ${JSON.stringify(city)}}}`
 const questionOf = (seen: Parameters<Behaviour>[0]) =>
   seen.body.messages.findLast(({ role }) => role === 'user')?.content ?? ''
 
@@ -60,31 +43,6 @@ const rightHalfTheTime: Behaviour = (seen, _index, response) => {
   const said = Number(city.slice(4)) % 2 === 0 ? city : 'Atlantis'
   sendJson(response, 200, completion(`<think>hm</think><tool_call>[${call(said)}]</tool_call>`))
 }
-
-function writeData(folder: string, count: number): void {
-  const tools = JSON.stringify([{ name: 'get_weather', description: 'Weather', parameters: { type: 'object' } }])
-  const records = Array.from({ length: count }, (_, i) => ({
-    id: `r${i}`,
-    query: `Rain in City${i}?`,
-    tools,
-    answers: `[${call(`City${i}`)}]`,
-  }))
-  writeFileSync(join(folder, 'data.jsonl'), records.map((r) => `${JSON.stringify(r)}\n`).join(''))
-}
-
-const storedCities = (file: string) =>
-  existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .split('\n')
-        .slice(0, -1)
-        .flatMap((line) => {
-          try {
-            return [(JSON.parse(line) as { answer: { content: string } }).answer.content]
-          } catch {
-            return []
-          }
-        })
-    : []
 
 /** Everything that a command has written. */
 const textsBelow = (folder: string) =>
@@ -145,19 +103,19 @@ test('killed at any instant, the evaluation goes on where it was', async ({ serv
   server.behave(slow)
   for (const after of [1, 9, 23]) {
     const { child, ended } = start([...evalArgs(server.url), '--concurrency', '3'], folder)
-    while (storedCities(cache).length < after) await new Promise((resolve) => setTimeout(resolve, 2))
+    while (storedAnswers(cache).length < after) await new Promise((resolve) => setTimeout(resolve, 2))
     child.kill('SIGKILL')
     assert.is((await ended).code, null)
     // What a kill in the middle of a write leaves behind.
     if (after === 9) writeFileSync(cache, '{"key": "0123', { flag: 'a' })
-    const stored = storedCities(cache).length
+    const stored = storedAnswers(cache).length
     assert.ok(stored >= after && stored < total)
     const asked = server.seen.length
     // Requests that were under way when it was killed: at most three a time.
     assert.ok(asked - stored <= 3 * 3, `${asked} asked, ${stored} stored`)
   }
   const before = server.seen.length
-  const stored = storedCities(cache).length
+  const stored = storedAnswers(cache).length
   const { code, out, err } = await start([...evalArgs(server.url), '-o', 'answers.jsonl'], folder).ended
   assert.is(code, 0, err)
   assert.is(server.seen.length - before, total - stored)
@@ -177,7 +135,7 @@ test('Ctrl-C keeps what is under way', async ({ server, folder }) => {
   const { code, err } = await ended
   assert.is(code, 1)
   assert.match(err, 'the same command goes on')
-  assert.is(storedCities(join(folder, 'runs/answers/some-model.jsonl')).length, server.seen.length)
+  assert.is(storedAnswers(join(folder, 'runs/answers/some-model.jsonl')).length, server.seen.length)
 })
 
 test('a key is neither sent to the wrong place nor printed', async ({ server, folder }) => {

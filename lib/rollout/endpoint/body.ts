@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Message } from '../../data/example.js'
-import { JsonNumber, type JsonValue, parseJson } from '../../text/json.js'
+import { type JsonValue, parseJson } from '../../text/json.js'
 import { printJson } from '../../text/json-print.js'
 import type { EndpointSettings } from './settings.js'
 import type { ChatRequest } from './types.js'
@@ -76,23 +76,44 @@ function nativeTurns(messages: readonly Message[]): object[] {
   return turns
 }
 
-/** Calls that a turn consists of: JSON of a list of them, or (as Tool-N1's data has it) JSON text of such text. */
+/**
+ * Calls that a turn consists of: JSON of a list of them, JSON text of such text (as Tool-N1's data has it), or `<tool_call>` blocks of one
+ * call each (as chat templates write them).
+ */
 function callsIn(content: string): { name: string; arguments: string }[] | null {
-  let value: JsonValue
+  let items: JsonValue
   try {
-    value = parseJson(content)
-    if (typeof value === 'string') value = parseJson(value)
+    const blocks = blocksIn(content)
+    items = blocks ? blocks.map((block) => parseJson(block)) : parseJson(content)
+    if (typeof items === 'string') items = parseJson(items)
   } catch {
     return null
   }
-  if (!Array.isArray(value) || value.length === 0) return null
+  if (!Array.isArray(items) || items.length === 0) return null
   const calls: { name: string; arguments: string }[] = []
-  for (const item of value) {
+  for (const item of items) {
     if (!(item instanceof Map)) return null
     const name = item.get('name')
     const args = item.get('arguments')
-    if (typeof name !== 'string' || args === undefined || args instanceof JsonNumber) return null
+    if (typeof name !== 'string' || !(args instanceof Map)) return null
     calls.push({ name, arguments: printJson(args, { ensureAscii: false }) })
   }
   return calls
+}
+
+const [open, close] = ['<tool_call>', '</tool_call>']
+
+/** The insides of the blocks that a text is made of, or null where there is anything else in it. */
+function blocksIn(content: string): string[] | null {
+  const text = content.trim()
+  if (!text.startsWith(open) || !text.endsWith(close)) return null
+  const blocks: string[] = []
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf(close, at)
+    if (!text.startsWith(open, at) || end < 0) return null
+    blocks.push(text.slice(at + open.length, end))
+    at = end + close.length
+    while (/\s/.test(text.charAt(at))) at++
+  }
+  return blocks
 }

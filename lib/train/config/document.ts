@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { expectedText } from './check.js'
-import { datasetShape, evalShape, generateShape, runShape, sftRunShape, trainShape } from './run.js'
+import { datasetShape, distillShape, evalShape, generateShape, runShape, sftRunShape, trainShape } from './run.js'
 import { commonShape, grpoOnlyShape, sftShape } from './schema.js'
 
 type Shape = Record<string, z.core.$ZodType>
@@ -63,6 +63,11 @@ setting, the key is TRL's name in camelCase (marked †) with TRL's meaning. Pat
       optimizer,
     ),
     section('`eval`', 'Flags of `callgrad eval` set `model` and `dataset`; `--set` any other.', evalShape),
+    section(
+      '`distill`',
+      'Flags of `callgrad distill` set `model`, `dataset` and the rest; `--set` any of them.',
+      distillShape,
+    ),
     section('`generate`', '', generateShape),
   ].join('\n')
 }

@@ -161,6 +161,24 @@ export const evalShape = {
 }
 export const evalRunSchema = z.strictObject(evalShape)
 
+export const distillShape = {
+  model: text("The teacher's name at the endpoint."),
+  ...promptShape,
+  dataset: datasetSchema,
+  form: z.enum(['reason', 'no-reason']).default('reason').meta({
+    description:
+      'What the written set teaches: thoughts and calls, or the calls alone. Both are made from the same answers.',
+  }),
+  tries: count(1, 10, 'Answers asked for until one is right.'),
+  maxCompletionLength: count(1, 4096, 'Tokens an answer may have, thoughts included.'),
+  temperature: z.number().min(0).default(0.7).meta({ description: 'Sampling temperature.' }),
+  topP: grpoShape.topP,
+  seed: z.int().min(0).max(0xffffffff).nullable().default(null).meta({
+    description: 'Try k is drawn with seed + k, where the server takes seeds; null sends none.',
+  }),
+}
+export const distillRunSchema = z.strictObject(distillShape)
+
 export const generateShape = {
   ...modelShape,
   maxCompletionLength: count(1, 256, 'Tokens an answer may have.'),

@@ -328,6 +328,14 @@ test('native tools, and a conversation with calls and results', async ({ server,
       { role: 'tool', content: 'done' },
       { role: 'assistant', content: 'It is done.' },
       { role: 'tool', content: 'stray' },
+      {
+        role: 'assistant',
+        content:
+          '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>\n<tool_call>{"name": "g", "arguments": {}}</tool_call>',
+      },
+      { role: 'tool', content: '1' },
+      { role: 'tool', content: '2' },
+      { role: 'assistant', content: '<tool_call>{"name": "f"</tool_call>' },
     ],
   })
   assert.equal(answer?.toolCalls, [
@@ -345,6 +353,12 @@ test('native tools, and a conversation with calls and results', async ({ server,
   })
   assert.equal(body.messages[2], { role: 'tool', tool_call_id: 'call_1_0', content: 'done' })
   assert.equal(body.messages[4], { role: 'user', content: '<tool_response>\nstray\n</tool_response>' })
+  assert.is((body.messages[5]!.tool_calls as unknown[]).length, 2)
+  assert.equal(
+    body.messages.slice(6, 8).map((message) => message.tool_call_id),
+    ['call_5_0', 'call_5_1'],
+  )
+  assert.is(body.messages[8]?.content, '<tool_call>{"name": "f"</tool_call>')
 })
 
 test('the key is in no error, no file and no answer', async ({ server, open, folder }) => {
