@@ -50,7 +50,7 @@ export function numberText(number: JsonNumber): string {
 }
 
 /** `float.__repr__`: the shortest digits that read back, an exponent below 1e-4 and from 1e16 on. JS finds the same digits. */
-function floatText(x: number): string {
+export function floatText(x: number): string {
   if (!Number.isFinite(x)) return String(x)
   if (x === 0) return Object.is(x, -0) ? '-0.0' : '0.0'
   const [mantissa, exponent] = Math.abs(x).toExponential().split('e') as [string, string]
