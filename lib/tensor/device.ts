@@ -39,6 +39,7 @@ export class Device {
 }
 
 const opened = new Map<string, Device>()
+let fastest: Device | null = null
 
 /** Every device that this build knows, whether it can be used here, and why not. */
 export function devices(): DeviceInfo[] {
@@ -52,24 +53,32 @@ export function devices(): DeviceInfo[] {
  */
 export function device(name: string | Device = 'auto'): Device {
   if (name instanceof Device) return name
-  const list = devices()
-  const wanted =
-    name === 'auto'
-      ? (list.find((d) => d.available && d.name.startsWith('cuda')) ?? list.find((d) => d.available))
-      : list.find((d) => d.name === name)
+  if (name === 'auto') return (fastest ??= open(pickFastest()))
+  const known = opened.get(name)
+  if (known) return known
+  const wanted = native.devices(String(name)).find((d) => d.name === name)
   if (!wanted) {
-    const known = list.map((d) => `"${d.name}"`).join(', ')
-    fail('Error', 'ERR_DEVICE', `[device] expected "auto" or one of ${known}, got ${JSON.stringify(name)}`)
+    const all = devices().map((d) => `"${d.name}"`)
+    fail('Error', 'ERR_DEVICE', `[device] expected "auto" or one of ${all.join(', ')}, got ${JSON.stringify(name)}`)
   }
-  if (!wanted.available) {
-    fail('Error', 'ERR_DEVICE', `[device] ${wanted.name} is not available: ${wanted.reason ?? 'no reason given'}`)
+  return open(wanted)
+}
+
+/** The first GPU; without one the first device. `simt` is never chosen: it is slower than the cpu. */
+function pickFastest(): DeviceInfo {
+  const list = devices()
+  return list.find((d) => d.available && d.name.startsWith('cuda')) ?? list.find((d) => d.available)!
+}
+
+function open({ name, available, reason, description, bf16 }: DeviceInfo): Device {
+  const known = opened.get(name)
+  if (known) return known
+  if (!available) {
+    fail('Error', 'ERR_DEVICE', `[device] ${name} is not available: ${reason ?? 'no reason given'}`)
   }
-  let d = opened.get(wanted.name)
-  if (!d) {
-    d = new Device(wanted.name, native.openDevice(wanted.name), wanted.description, wanted.bf16)
-    opened.set(wanted.name, d)
-  }
-  return d
+  const device = new Device(name, native.openDevice(name), description, bf16)
+  opened.set(name, device)
+  return device
 }
 
 /** Threads that CPU kernels use (CALLGRAD_THREADS, OMP_NUM_THREADS, else the CPUs at hand). */

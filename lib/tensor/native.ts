@@ -46,10 +46,11 @@ export interface MemoryInfo {
 }
 
 interface NativeAddon {
-  /** Arguments and results of `run`, `create` and `view`; the layout stands in bindings/addon.cpp. */
+  /** Arguments and results of `run`, `create` and `view`; the layouts stand in bindings/op_calls.cpp and tensors.cpp. */
   arguments: Float64Array
   ops(): NativeOp[]
-  devices(): DeviceInfo[]
+  /** All devices, or those of the named one's kind: asking for the cpu wakes no driver. */
+  devices(name?: string): DeviceInfo[]
   openDevice(name: string): number
   run(op: number): void
   cost(op: number): void
@@ -64,6 +65,11 @@ interface NativeAddon {
   setMemoryLimit(device: number, bytes: number): void
   trim(device: number): number
   threads(): number
+  beginRecording(device: number): void
+  /** The number of the recording that was begun. */
+  endRecording(device: number): number
+  replay(recording: number): void
+  releaseRecording(recording: number): boolean
 }
 
 /** The package's root: this file is dist/lib/tensor/native.js. */

@@ -57,13 +57,16 @@ Status CachingAllocator::allocate(size_t bytes, Block** out) {
   if (!b) {
     const size_t segment = bytes >= kSegment / 4 ? roundUp(bytes, kHugePage) : kSegment;
     if (stats_.reserved + segment > stats_.limit) trim();
-    void* data = stats_.reserved + segment > stats_.limit ? nullptr : systemAllocate(segment);
+    const bool allowed = stats_.reserved + segment <= stats_.limit;
+    void* data = allowed ? systemAllocate(segment) : nullptr;
+    if (!data && allowed && trim() > 0) data = systemAllocate(segment);
     if (!data)
       return error(Code::kMemory,
                    "out of memory: %zu bytes wanted, %zu in use by tensors (peak %zu), %zu held, "
-                   "limit %zu; smaller "
-                   "micro-batches, shorter sequences or activation checkpointing need less",
-                   bytes, stats_.allocated, stats_.peak, stats_.reserved, stats_.limit);
+                   "limit %zu%s; smaller micro-batches, shorter sequences or activation "
+                   "checkpointing need less",
+                   bytes, stats_.allocated, stats_.peak, stats_.reserved, stats_.limit,
+                   systemReport().c_str());
     stats_.reserved += segment;
     b = new Block{static_cast<char*>(data), segment, true, nullptr, nullptr};
     segments_.insert(b);

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <string>
 
 #include "core/status.h"
 
@@ -50,9 +51,11 @@ class CachingAllocator {
   // Called before memory goes back to the system: queued work may still use blocks that JS has
   // freed.
   virtual void waitForUsers() {}
-  // The only two calls that touch the system; a device backs them by its own memory.
+  // The only calls that touch the system; a device backs them by its own memory.
   virtual void* systemAllocate(size_t bytes);
   virtual void systemFree(void* data, size_t bytes);
+  // What the system says about its memory, for the report of a failure: "; …" or nothing.
+  virtual std::string systemReport() { return ""; }
   // Frees every segment; destructors of derived classes call it while their overrides still stand.
   void releaseAll();
 

@@ -1,5 +1,9 @@
-// A device: memory, a stream, and a kernel for each op of the table.
+// A device: memory, an in-order stream, and a kernel for each op of the table.
+//
+// All methods are called on the JS thread but execute(), and none of them waits for the stream,
+// except where it says so.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,26 +25,79 @@ struct DeviceTraits {
                             int64_t* bytes) const = 0;
 };
 
+class Device;
+
+// One op call on its way to the stream's worker.
+struct OpTask final : Stream::Task {
+  Device* device = nullptr;
+  int op = -1;
+  OpCall call;
+  Status run() override;
+};
+
+// Ops that were recorded once and can be queued again as a whole; see Device::beginRecording().
+struct Recording {
+  virtual ~Recording() = default;
+};
+
 class Device {
  public:
+  using Completion = Stream::Completion;
+
   virtual ~Device() = default;
   virtual const char* name() const = 0;
   virtual CachingAllocator& allocator() = 0;
-  virtual Stream& stream() = 0;
   virtual const DeviceTraits& traits() const = 0;
   virtual Kernel kernel(int op) const = 0;  // null when the device has none
-  virtual Scratch& scratch() = 0;
+  virtual size_t scratchHeld() const = 0;   // bytes of kernels' scratch space
+
+  virtual void submit(std::unique_ptr<OpTask> task) = 0;
+  // Runs one op; on the stream's worker.
+  virtual Status execute(int op, const OpCall& call) = 0;
+  // Copies `from` before it returns; `to` is contiguous and changes in stream order.
+  virtual void upload(const TensorView& to, const void* from) = 0;
+  // Copies the rows of `from`, packed tightly, to host memory that lives until `done`, which is
+  // called on another thread with the status or with the first error since the last completion.
+  virtual void read(const TensorView& from, void* to, Completion done) = 0;
+  virtual void sync(Completion done) = 0;
+
+  // Between the two, submitted ops are recorded and not run; uploads, reads and syncs are refused
+  // by the caller. Every replay() runs them on the memory that they were recorded with, which the
+  // caller keeps.
+  virtual Status beginRecording() = 0;
+  virtual std::shared_ptr<Recording> endRecording() = 0;
+  virtual void replay(std::shared_ptr<Recording> recording) = 0;
+  bool recording() const { return recording_; }
+
+  // Skips what has not started, from now on: whoever would read the results is gone.
+  virtual void abandon() = 0;
+  // Waits until everything queued has run. Only for shutting down, giving memory back and tests.
+  virtual void drain() = 0;
+
+ protected:
+  bool recording_ = false;
 };
 
 struct DeviceInfo {
   std::string name;
-  bool available;
-  std::string reason;  // why it is not available
+  bool available = false;
+  std::string reason;  // why it is not available, and what to do about it
   std::string description;
   bool bf16 = false;  // whether bf16 arithmetic is faster than fp32 here
 };
 
-std::vector<DeviceInfo> listDevices();
+// One kind of device. Listing opens nothing and takes no memory on a device.
+struct DeviceProvider {
+  std::vector<DeviceInfo> (*list)();
+  bool (*owns)(const std::string& name);
+  Status (*open)(const std::string& name, std::unique_ptr<Device>* device);
+};
+DeviceProvider cpuDevices();
+DeviceProvider cudaDevices();
+DeviceProvider simtDevices();
+
+// All devices, or with a name those of its kind.
+std::vector<DeviceInfo> listDevices(const std::string& name = "");
 Status openDevice(const std::string& name, std::unique_ptr<Device>* device);
 
 }  // namespace callgrad

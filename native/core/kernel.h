@@ -2,6 +2,7 @@
 // where a backend in a library of its own (simt) needs it.
 #pragma once
 #include <cstddef>
+#include <new>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -30,6 +31,17 @@ class Scratch {
   }
   virtual void reset() = 0;
   virtual size_t held() const = 0;
+};
+
+// Thrown by Scratch::get() where the device can say more than std::bad_alloc.
+class ScratchError : public std::bad_alloc {
+ public:
+  explicit ScratchError(Status status) : status_(std::move(status)) {}
+  const char* what() const noexcept override { return status_.message().c_str(); }
+  const Status& status() const { return status_; }
+
+ private:
+  Status status_;
 };
 
 struct KernelContext {

@@ -3,6 +3,8 @@
 #include <exception>
 #include <new>
 
+#include "core/kernel.h"
+
 namespace callgrad {
 
 Stream::Stream() : worker_([this] { loop(); }) {}
@@ -45,6 +47,8 @@ template <typename F>
 Status guarded(F&& f) {
   try {
     return f();
+  } catch (const ScratchError& e) {
+    return e.status();
   } catch (const std::bad_alloc&) {
     return Status(Code::kMemory, "out of host memory for a kernel's scratch space");
   } catch (const std::exception& e) {
@@ -74,7 +78,10 @@ void Stream::loop() {
       if (abandoned_ && poison_.ok())
         poison_ = Status(Code::kDevice, "the environment of the stream is closing");
       if (item.task) {
-        if (poison_.ok()) poison_ = guarded([&] { return item.task->run(); });
+        if (poison_.ok())
+          poison_ = guarded([&] { return item.task->run(); });
+        else
+          item.task->skipped();
       } else {
         Status status = std::move(poison_);
         poison_ = Status();

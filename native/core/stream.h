@@ -18,11 +18,12 @@ namespace callgrad {
 
 class Stream {
  public:
-  // Work on the stream. run() is skipped while the stream is poisoned; a completion is always
-  // called.
+  // Work on the stream. While the stream is poisoned skipped() is called instead of run(); a
+  // completion is always called.
   struct Task {
     virtual ~Task() = default;
     virtual Status run() = 0;
+    virtual void skipped() {}
   };
   using Completion = std::function<void(const Status&)>;
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "core/host_scratch.h"
 #include "core/parallel.h"
@@ -66,6 +67,11 @@ class CpuAllocator final : public CachingAllocator {
   Stream& stream_;
 };
 
+// Ops recorded on a host: a list of calls.
+struct CpuRecording final : Recording {
+  std::vector<std::unique_ptr<OpTask>> tasks;
+};
+
 class CpuDevice final : public Device {
  public:
   CpuDevice() : allocator_(memoryLimit(), stream_) {
@@ -73,13 +79,86 @@ class CpuDevice final : public Device {
     if (Register kernels = isaKernels(detectIsa())) kernels(table);
     kernels_ = table.resolve();
   }
+  ~CpuDevice() override { stream_.drain(); }
+
   const char* name() const override { return "cpu"; }
   CachingAllocator& allocator() override { return allocator_; }
-  Stream& stream() override { return stream_; }
   const DeviceTraits& traits() const override { return traits_; }
   Kernel kernel(int op) const override { return kernels_[size_t(op)]; }
-  Scratch& scratch() override { return scratch_; }
-  ~CpuDevice() override { stream_.drain(); }
+  size_t scratchHeld() const override { return scratch_.held(); }
+
+  void submit(std::unique_ptr<OpTask> task) override {
+    if (recording_)
+      recorded_->tasks.push_back(std::move(task));
+    else
+      stream_.enqueue(std::move(task));
+  }
+
+  Status execute(int op, const OpCall& call) override {
+    scratch_.reset();
+    KernelContext context{scratch_};
+    return kernels_[size_t(op)](call, context);
+  }
+
+  void upload(const TensorView& to, const void* from) override {
+    struct Upload final : Stream::Task {
+      std::vector<char> data;
+      void* to;
+      Status run() override {
+        memcpy(to, data.data(), data.size());
+        return {};
+      }
+    };
+    auto task = std::make_unique<Upload>();
+    const char* bytes = static_cast<const char*>(from);
+    task->data.assign(bytes, bytes + size_t(to.numel()) * dtypeSize(to.dtype));
+    task->to = to.data;
+    stream_.enqueue(std::move(task));
+  }
+
+  void read(const TensorView& v, void* to, Completion done) override {
+    auto work = [v, to]() -> Status {
+      const size_t size = dtypeSize(v.dtype), width = size_t(v.rowSize()) * size;
+      if (v.contiguous()) {
+        memcpy(to, v.data, size_t(v.numel()) * size);
+      } else {
+        for (int64_t r = 0; r < v.shape[0]; r++)
+          memcpy(static_cast<char*>(to) + size_t(r) * width,
+                 static_cast<char*>(v.data) + size_t(r * v.rowStride) * size, width);
+      }
+      return {};
+    };
+    stream_.complete(std::move(work), std::move(done));
+  }
+
+  void sync(Completion done) override { stream_.complete(nullptr, std::move(done)); }
+
+  Status beginRecording() override {
+    recorded_ = std::make_shared<CpuRecording>();
+    recording_ = true;
+    return {};
+  }
+
+  std::shared_ptr<Recording> endRecording() override {
+    recording_ = false;
+    return std::move(recorded_);
+  }
+
+  void replay(std::shared_ptr<Recording> recording) override {
+    struct Replay final : Stream::Task {
+      std::shared_ptr<CpuRecording> recorded;
+      Status run() override {
+        for (const auto& task : recorded->tasks) CG_RETURN_IF_ERROR(task->run());
+        return {};
+      }
+    };
+    auto task = std::make_unique<Replay>();
+    task->recorded = std::static_pointer_cast<CpuRecording>(std::move(recording));
+    stream_.enqueue(std::move(task));
+  }
+
+  void abandon() override { stream_.abandon(); }
+  void drain() override { stream_.drain(); }
 
  private:
   CpuTraits traits_;
@@ -87,6 +166,7 @@ class CpuDevice final : public Device {
   HostScratch scratch_;
   Stream stream_;
   CpuAllocator allocator_;
+  std::shared_ptr<CpuRecording> recorded_;
 };
 
 std::string describe() {
@@ -99,18 +179,17 @@ std::string describe() {
 }  // namespace
 }  // namespace cpu
 
-std::vector<DeviceInfo> listDevices() {
-  return {{"cpu", true, "", cpu::describe(), cpu::detectIsa() == cpu::Isa::kAvx512Bf16}};
-}
-
-Status openDevice(const std::string& name, std::unique_ptr<Device>* device) {
-  if (name == "cpu") {
-    initParallel();
-    *device = std::make_unique<cpu::CpuDevice>();
-    return {};
-  }
-  return error(Code::kDevice, "expected one of the devices that devices() lists, got \"%.100s\"",
-               name.c_str());
+DeviceProvider cpuDevices() {
+  return {[] {
+            return std::vector<DeviceInfo>{
+                {"cpu", true, "", cpu::describe(), cpu::detectIsa() == cpu::Isa::kAvx512Bf16}};
+          },
+          [](const std::string& name) { return name == "cpu"; },
+          [](const std::string&, std::unique_ptr<Device>* device) -> Status {
+            initParallel();
+            *device = std::make_unique<cpu::CpuDevice>();
+            return {};
+          }};
 }
 
 }  // namespace callgrad

@@ -8,20 +8,20 @@ namespace callgrad::gpu {
 // Reports that entry `index` of a table holds `value`. Any number of threads may call it; `limit`
 // must be the same in all calls of one launch for one fault, and `other` too unless one thread
 // alone reports (tables that are small enough to be checked by one block).
-__device__ inline void reportFault(const ErrorSlot& errors, Fault fault, long long index,
-                                   int32_t value, long long limit, long long other = 0) {
+CG_DEVICE void reportFault(const ErrorSlot& errors, Fault fault, long long index, int32_t value,
+                           long long limit, long long other = 0) {
   const unsigned long long mine = errors.call | static_cast<unsigned long long>(fault);
   const unsigned long long before = atomicCAS(&errors.record->owner, 0ull, mine);
   if (before != 0 && before != mine) return;
-  atomicMin(&errors.record->where,
-            static_cast<unsigned long long>(index) << 32 | static_cast<uint32_t>(value));
+  atomicMax(&errors.record->where,
+            ~(static_cast<unsigned long long>(index) << 32 | static_cast<uint32_t>(value)));
   errors.record->limit = limit;
   errors.record->other = other;
 }
 
 // Whether an error waits to be delivered. Kernels that change state for good (optimizer, KV) ask
 // first and leave it as it was, as on `cpu`, where nothing runs after a failed op.
-__device__ inline bool faultPending(const ErrorSlot& errors) {
+CG_DEVICE bool faultPending(const ErrorSlot& errors) {
   return *const_cast<const volatile unsigned long long*>(&errors.record->owner) != 0;
 }
 

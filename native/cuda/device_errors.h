@@ -48,8 +48,6 @@ struct ErrorSlot {
   unsigned long long call;  // serial << 24 | op << 8
 };
 
-inline constexpr ErrorRecord kNoError{0, ~0ull, 0, 0};
-
 // The record as an error, as `cpu` would have worded it; OK where there is none.
 Status faultStatus(const ErrorRecord& record);
 

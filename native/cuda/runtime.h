@@ -59,8 +59,6 @@ class Runtime {
   // 0 with a reason in the status where there is no driver or device.
   virtual Status deviceCount(int* count) = 0;
   virtual Status properties(int device, Properties* properties) = 0;
-  // Whether this build holds code that the device can run; the status says what is missing.
-  virtual Status canRun(int device) = 0;
   // Makes the device current for the calling thread.
   virtual Status use(int device) = 0;
   virtual Status memoryInfo(size_t* free, size_t* total) = 0;
@@ -105,6 +103,7 @@ struct Backend {
   uint32_t abi;  // kBackendAbi of the headers it was built from
   Runtime* runtime;
   void (*registerKernels)(KernelTable& table);
+  int oldestCapability;  // 80: compute capability 8.0; 0 where any will do
 };
 inline constexpr uint32_t kBackendAbi = 1;
 

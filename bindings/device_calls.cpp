@@ -1,0 +1,135 @@
+// Devices: listing and opening them, their memory, and recordings of ops on them.
+#include <algorithm>
+
+#include "bindings/addon.h"
+#include "core/parallel.h"
+
+namespace callgrad {
+
+// devices(name?): all of them, or those of the named one's kind: asking for "cpu" wakes no driver.
+Napi::Value Addon::devices(const Napi::CallbackInfo& info) {
+  Napi::Array list = Napi::Array::New(info.Env());
+  initParallel();
+  const std::string only =
+      info.Length() > 0 && info[0].IsString() ? std::string(info[0].As<Napi::String>()) : "";
+  for (const DeviceInfo& d : listDevices(only)) {
+    Napi::Object o = Napi::Object::New(info.Env());
+    o.Set("name", d.name);
+    o.Set("available", d.available);
+    if (!d.reason.empty()) o.Set("reason", d.reason);
+    o.Set("description", d.description);
+    o.Set("bf16", d.bf16);
+    list.Set(list.Length(), o);
+  }
+  return list;
+}
+
+Device* Addon::deviceAt(Napi::Env env, double index) {
+  if (!(index >= 0) || index >= double(devices_.size()))
+    throw makeError(env, "device",
+                    error(Code::kType, "expected a device from device(), got %g", index));
+  return devices_[size_t(index)].get();
+}
+
+Napi::Value Addon::open(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsString())
+    throw makeError(env, "device", error(Code::kType, "expected a device name"));
+  const std::string name = info[0].As<Napi::String>();
+  for (size_t i = 0; i < devices_.size(); i++)
+    if (name == devices_[i]->name()) return Napi::Number::New(env, double(i));
+  std::unique_ptr<Device> device;
+  if (Status s = openDevice(name, &device); !s.ok()) throw makeError(env, "device", s);
+  devices_.push_back(std::move(device));
+  return Napi::Number::New(env, double(devices_.size() - 1));
+}
+
+Napi::Value Addon::memory(const Napi::CallbackInfo& info) {
+  Device* device = deviceAt(info.Env(), numberAt(info, 0));
+  const MemoryStats& s = device->allocator().stats();
+  Napi::Object o = Napi::Object::New(info.Env());
+  o.Set("allocated", double(s.allocated));
+  o.Set("peak", double(s.peak));
+  o.Set("reserved", double(s.reserved));
+  o.Set("limit", double(s.limit));
+  o.Set("scratch", double(device->scratchHeld()));
+  o.Set("tensors", double(handles_.live()));
+  return o;
+}
+
+Napi::Value Addon::resetPeak(const Napi::CallbackInfo& info) {
+  deviceAt(info.Env(), numberAt(info, 0))->allocator().resetPeak();
+  return info.Env().Undefined();
+}
+
+Napi::Value Addon::setMemoryLimit(const Napi::CallbackInfo& info) {
+  const double bytes = numberAt(info, 1);
+  if (!(bytes >= 0))
+    throw makeError(info.Env(), "device",
+                    error(Code::kRange, "expected a limit in bytes, got %g", bytes));
+  deviceAt(info.Env(), numberAt(info, 0))->allocator().setLimit(size_t(bytes));
+  return info.Env().Undefined();
+}
+
+Napi::Value Addon::trim(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(),
+                           double(deviceAt(info.Env(), numberAt(info, 0))->allocator().trim()));
+}
+
+Napi::Value Addon::threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), threadCount());
+}
+
+void Addon::refuseWhileRecording(Napi::Env env, const char* where, const Device& device) {
+  if (device.recording())
+    throw makeError(
+        env, where,
+        error(Code::kDevice, "expected only ops while device %s records", device.name()));
+}
+
+Napi::Value Addon::beginRecording(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Device* device = deviceAt(env, numberAt(info, 0));
+  refuseWhileRecording(env, "record", *device);
+  if (Status s = device->beginRecording(); !s.ok()) throw makeError(env, "record", s);
+  open_[device].clear();
+  return env.Undefined();
+}
+
+// Ends the recording that beginRecording() began; returns its number. The memory that its ops use
+// lives until releaseRecording(), whatever happens to the tensors.
+Napi::Value Addon::endRecording(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Device* device = deviceAt(env, numberAt(info, 0));
+  if (!device->recording())
+    throw makeError(env, "record", error(Code::kDevice, "expected a recording that has begun"));
+  Recorded recorded{device, device->endRecording(), std::move(open_[device])};
+  open_.erase(device);
+  std::sort(recorded.storages.begin(), recorded.storages.end());
+  recorded.storages.erase(std::unique(recorded.storages.begin(), recorded.storages.end()),
+                          recorded.storages.end());
+  recordings_.emplace(nextRecording_, std::move(recorded));
+  return Napi::Number::New(env, double(nextRecording_++));
+}
+
+Napi::Value Addon::replay(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const double id = numberAt(info, 0);
+  const auto found =
+      id >= 1 && id < double(nextRecording_) ? recordings_.find(uint64_t(id)) : recordings_.end();
+  if (found == recordings_.end())
+    throw makeError(env, "replay",
+                    error(Code::kDisposed, "expected a live recording, got one that was released"));
+  Recorded& recorded = found->second;
+  refuseWhileRecording(env, "replay", *recorded.device);
+  recorded.device->replay(recorded.recording);
+  return env.Undefined();
+}
+
+Napi::Value Addon::releaseRecording(const Napi::CallbackInfo& info) {
+  const double id = numberAt(info, 0);
+  const bool live = id >= 1 && id < double(nextRecording_) && recordings_.erase(uint64_t(id)) > 0;
+  return Napi::Boolean::New(info.Env(), live);
+}
+
+}  // namespace callgrad
