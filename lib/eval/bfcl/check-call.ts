@@ -100,7 +100,10 @@ export function checkCall(
   }
   for (const [parameter, alternatives] of truth.arguments) {
     if (!given.has(parameter) && !pyIncludes(alternatives, '')) {
-      return fail('missing_optional', `Optional parameter ${pyRepr(parameter)} not provided and not marked as optional.`)
+      return fail(
+        'missing_optional',
+        `Optional parameter ${pyRepr(parameter)} not provided and not marked as optional.`,
+      )
     }
   }
   return null

@@ -80,7 +80,8 @@ function wrongEntry(value: PyDict, alternative: PyDict): Failure | null {
       return { errorType: 'value_error:dict_key', error: `Unexpected dict key parameter: '${String(key)}'.` }
     }
     const choices = elements(allowed).map(standardized)
-    if (!pyIncludes(choices, standardized(item))) return wrongValue(String(key), item, choices, 'value_error:dict_value')
+    if (!pyIncludes(choices, standardized(item)))
+      return wrongValue(String(key), item, choices, 'value_error:dict_value')
   }
   return null
 }
