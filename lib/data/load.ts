@@ -91,7 +91,7 @@ class Collector {
     const prompt = this.options.prompt ?? 'tool-n1'
     for (const raw of records) {
       this.records++
-      for (const sample of this.reader.read(file, raw)) this.examples.push(toExample(sample, prompt))
+      for (const sample of this.reader.read(file, raw).samples) this.examples.push(toExample(sample, prompt))
     }
   }
 

@@ -14,6 +14,16 @@ export interface ReaderOptions {
   onProblem: (problem: Problem) => void
 }
 
+/** What a record is and what it gave. */
+export interface ReadRecord {
+  /** Null where not even that can be told. */
+  source: DataFormat | null
+  /** The user speaks more than once. */
+  multiTurn: boolean
+  /** None where the record cannot be read, which is reported. */
+  samples: Sample[]
+}
+
 /** Turns records of any number of files into samples whose ids are unique among them all. */
 export class SampleReader {
   private readonly ids = new Map<string, number>()
@@ -21,8 +31,7 @@ export class SampleReader {
 
   constructor(private readonly options: ReaderOptions) {}
 
-  /** The samples of a record; none where it cannot be read, which is reported. */
-  read(file: string, raw: RawRecord): Sample[] {
+  read(file: string, raw: RawRecord): ReadRecord {
     const report = (kind: ProblemKind, reason: string, id?: string) =>
       this.options.onProblem({
         file,
@@ -39,7 +48,7 @@ export class SampleReader {
     } catch (error) {
       if (!(error instanceof BadRecord)) throw error
       report(error.kind, error.message)
-      return []
+      return { source: this.options.format ?? null, multiTurn: false, samples: [] }
     }
     const place = `${file}:${raw.line}`
     const { id, taken } = this.uniqueId(format === 'tool-n1' ? null : ownId(record), place)
@@ -47,11 +56,12 @@ export class SampleReader {
     try {
       checkText(id, '"id"')
       const context = { noCall: this.options.noCall ?? false, drop: report }
-      return readers[format](record, id, context)
+      const samples = readers[format](record, id, context)
+      return { source: samples[0]?.source ?? format, multiTurn: isMultiTurn(record, samples), samples }
     } catch (error) {
       if (!(error instanceof BadRecord)) throw error
       report(error.kind, error.message, id)
-      return []
+      return { source: format, multiTurn: isMultiTurn(record, []), samples: [] }
     }
   }
 
@@ -77,6 +87,17 @@ export class SampleReader {
     const free = this.uniqueId(`${wanted}~${times}`, place)
     return { id: free.id, taken: wanted }
   }
+}
+
+/** Counted in the record itself, so that a record without a usable turn counts, too. */
+function isMultiTurn(record: JsonObject, samples: readonly Sample[]): boolean {
+  const list = record.get('conversations') ?? record.get('messages') ?? []
+  const speakers = (Array.isArray(list) ? list : []).map((turn) =>
+    turn instanceof Map ? (turn.get('from') ?? turn.get('role')) : null,
+  )
+  const users = speakers.filter((speaker) => speaker === 'human' || speaker === 'user').length
+  const last = samples.at(-1)?.turns.filter((turn) => turn.role === 'user').length ?? 0
+  return Math.max(users, last) > 1
 }
 
 function ownId(record: JsonObject): string | null {

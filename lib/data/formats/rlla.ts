@@ -81,7 +81,7 @@ function readToolText(instruction: string): JsonObject[] {
     const stop = next < 0 ? text.length : next
     tools.push(
       object([
-        ['name', text.slice(at + head.length, description).trim()],
+        ['name', text.slice(at + head.length, description)],
         ['description', text.slice(description + '\nDescription: '.length, parameters).trim()],
         ['parameters', readParameters(text.slice(parameters + '\nParameters: '.length, stop), n)],
       ]),
