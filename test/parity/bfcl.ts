@@ -1,10 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Language } from '../../lib/eval/bfcl/categories.js'
 import { type Decoded, judge } from '../../lib/eval/bfcl/check.js'
 import { loadBfcl } from '../../lib/eval/bfcl/dataset.js'
+import { decodeAnswer, type Handler, loadGrammars } from '../../lib/eval/bfcl/decode.js'
 import type { BfclQuestion, Verdict } from '../../lib/eval/bfcl/types.js'
 import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../lib/text/json.js'
-import { fromJson, PyTuple, type PyValue } from '../../lib/text/python/value.js'
+import { pyRepr } from '../../lib/text/python/repr.js'
+import { fromJson, type PyKey, PyTuple, type PyValue } from '../../lib/text/python/value.js'
 import type { FamilyResult, ParityOptions } from './result.js'
 
 export const families = ['bfcl']
@@ -16,6 +19,9 @@ export async function run(root: string, { data }: ParityOptions): Promise<Family
   const result: FamilyResult = { family: 'bfcl', cases: 0, failed: 0, max_error: 0, messages: [] }
   const questions = await questionsById(join(data, 'bfcl'))
   checkVerdicts(join(folder, 'dev.jsonl'), questions, result)
+  await loadGrammars()
+  for (const file of readdirSync(folder))
+    if (/^raw.*[.]jsonl$/.test(file)) checkAnswers(join(folder, file), questions, result)
   return [result]
 }
 
@@ -35,6 +41,39 @@ function checkVerdicts(path: string, questions: Map<string, BfclQuestion>, resul
   }
 }
 
+const handlersByName: Record<string, Handler> = { prompt_default: 'prompt', qwen_fc: 'qwen-fc', tool_n1: 'tool-n1' }
+
+/** What the decoders make of raw texts, and the verdict on it. */
+function checkAnswers(path: string, questions: Map<string, BfclQuestion>, result: FamilyResult): void {
+  for (const row of rows(path)) {
+    const handler = handlersByName[String(row.get('handler'))]!
+    const decoded = decodeAnswer(String(row.get('raw')), handler, row.get('lang') as Language, 'v4')
+    const what = `${String(row.get('id'))} ${handler} ${String(row.get('mut'))}: ${JSON.stringify(row.get('raw')).slice(0, 120)}`
+    if (row.get('decode_error') !== null) {
+      record(result, 'failure' in decoded, `${what}: expected a failure, got ${shown(decoded)}`)
+    } else {
+      const expected = pythonValue(row.get('decoded') ?? null)
+      record(
+        result,
+        'value' in decoded && pyRepr(withTextKeys(decoded.value)) === pyRepr(expected),
+        `${what}: expected ${pyRepr(expected)}, got ${shown(decoded)}`,
+      )
+    }
+    compareVerdict(row, decoded, questions, result)
+  }
+}
+
+const shown = (decoded: Decoded) => ('value' in decoded ? pyRepr(decoded.value) : `failure ${decoded.failure}`)
+
+/** Keys as JSON writes them. */
+function withTextKeys(value: PyValue): PyValue {
+  if (Array.isArray(value)) return value.map(withTextKeys)
+  if (value instanceof PyTuple) return new PyTuple(value.items.map(withTextKeys))
+  if (!(value instanceof Map)) return value
+  const key = (k: string | PyKey) => (typeof k === 'string' ? k : k.value === null ? 'null' : pyRepr(k.value))
+  return new Map([...value].map(([k, item]) => [key(k), withTextKeys(item)]))
+}
+
 export function compareVerdict(
   row: JsonObject,
   decoded: Decoded,
@@ -44,7 +83,10 @@ export function compareVerdict(
   const id = String(row.get('id'))
   const question = questions.get(id)
   const what = `${id} ${String(row.get('mut'))} (${(row.get('vid') as JsonNumber | undefined)?.lexeme})`
-  if (!question) return record(result, false, `${what}: no such question`)
+  if (!question) {
+    record(result, false, `${what}: no such question`)
+    return
+  }
   const verdict = judge(question, decoded, { underscoreToDot: row.get('u2d') === true })
   const expected = expectedVerdict(row)
   const given = { valid: verdict.valid, errorType: verdict.errorType, sub: verdict.sub ?? null }

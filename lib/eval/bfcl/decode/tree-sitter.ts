@@ -1,0 +1,107 @@
+// Java and JavaScript source to syntax trees, by tree-sitter's grammars compiled to WebAssembly.
+//
+// BFCL asks one thing of a tree before it reads it: that no node is an ERROR. A clean parse takes time in proportion to the text. Recovery
+// from errors does not (measured: 10 KB of quotes take 6 s), and only tells whether a missing token can be made up, so that it is granted
+// to short texts alone: longer ones fail with their first error.
+
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import type { Language, Node, Parser, Tree } from '@vscode/tree-sitter-wasm'
+
+export type { Node } from '@vscode/tree-sitter-wasm'
+
+/** UTF-16 units. The longest right answer of the benchmark has 500. */
+const longestSource = 65_536
+/** Texts up to here are parsed to the end where they have errors. */
+const longestRecovered = 1_024
+/** Brackets inside brackets; CPython's recursion limit stops BFCL's own reader of the tree before 1000 levels. */
+const deepest = 200
+const chunk = 256
+
+interface Grammars {
+  parser: Parser
+  java: Language
+  javascript: Language
+}
+
+let grammars: Promise<Grammars> | null = null
+let loaded: Grammars | null = null
+
+/** Loads both grammars, once. {@link parseSource} works from then on. */
+export async function loadGrammars(): Promise<void> {
+  grammars ??= load()
+  loaded = await grammars
+}
+
+async function load(): Promise<Grammars> {
+  const { default: treeSitter } = await import('@vscode/tree-sitter-wasm')
+  const folder = dirname(createRequire(import.meta.url).resolve('@vscode/tree-sitter-wasm'))
+  await treeSitter.Parser.init()
+  const [java, javascript] = await Promise.all(
+    ['java', 'javascript'].map((name) => treeSitter.Language.load(join(folder, `tree-sitter-${name}.wasm`))),
+  )
+  return { parser: new treeSitter.Parser(), java: java!, javascript: javascript! }
+}
+
+/**
+ * What `read` makes of the tree of a text without errors; null where the text has some.
+ *
+ * @throws Error before {@link loadGrammars}
+ */
+export function parseSource<T>(source: string, language: 'java' | 'javascript', read: (root: Node) => T): T | null {
+  if (loaded === null) throw new Error('expected loadGrammars() to come first')
+  if (source.length > longestSource || tooDeep(source)) return null
+  const { parser } = loaded
+  parser.setLanguage(loaded[language])
+  // Java statements end with a semicolon that calls come without: one more makes a whole call a clean parse.
+  const tree = parse(parser, language === 'java' ? `${source}\n;` : source, true) ?? recovered(parser, source)
+  if (tree === null) return null
+  try {
+    return hasError(tree) ? null : read(tree.rootNode)
+  } finally {
+    tree.delete()
+  }
+}
+
+/** The tree, or null at the first error where `clean`. */
+function parse(parser: Parser, text: string, clean: boolean): Tree | null {
+  parser.reset()
+  const input = (index: number) => text.slice(index, index + chunk)
+  const tree = parser.parse(input, null, clean ? { progressCallback: stopAtError } : undefined)
+  if (tree === null || !clean || !tree.rootNode.hasError) return tree
+  tree.delete()
+  return null
+}
+
+const recovered = (parser: Parser, source: string) =>
+  source.length <= longestRecovered ? parse(parser, source, false) : null
+
+// The declared type lets the callback return nothing, the parser stops where it returns true.
+const stopAtError = (state: { hasError: boolean }): void => state.hasError as unknown as undefined
+
+/** Whether some node is an ERROR; a token that is missing is none. */
+function hasError(tree: Tree): boolean {
+  if (!tree.rootNode.hasError) return false
+  const cursor = tree.walk()
+  try {
+    for (;;) {
+      if (cursor.nodeType === 'ERROR') return true
+      if (cursor.gotoFirstChild() || cursor.gotoNextSibling()) continue
+      do {
+        if (!cursor.gotoParent()) return false
+      } while (!cursor.gotoNextSibling())
+    }
+  } finally {
+    cursor.delete()
+  }
+}
+
+function tooDeep(source: string): boolean {
+  let depth = 0
+  for (let i = 0; i < source.length; i++) {
+    const c = source[i]!
+    if ('([{<'.includes(c) && ++depth > deepest) return true
+    if (')]}>'.includes(c) && depth > 0) depth--
+  }
+  return false
+}
