@@ -11,6 +11,7 @@ import {
 } from '../../lib/tensor/ops.generated.js'
 import { type AttentionSegment, segmentTables } from '../../lib/tensor/segments.js'
 import { type DType, empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import { causal, group } from './attention-case.js'
 import { normal } from './row.js'
 
@@ -22,13 +23,13 @@ const dtypes = ['f32', 'bf16'] as const
 function make(shape: number[], seed: number, dtype: DType, change?: (values: Float64Array) => void): Tensor {
   const { values } = normal(shape, seed)
   change?.(values)
-  return tensor(Float32Array.from(values), shape, { device: 'cpu', dtype })
+  return tensor(Float32Array.from(values), shape, { device: testDevice, dtype })
 }
 
 const ints = (values: number[], shape = [values.length]) =>
   values.length > 0
-    ? tensor(Int32Array.from(values), shape, { device: 'cpu' })
-    : empty(shape, { device: 'cpu', dtype: 'i32' })
+    ? tensor(Int32Array.from(values), shape, { device: testDevice })
+    : empty(shape, { device: testDevice, dtype: 'i32' })
 
 const rowsOf = async (t: Tensor) => {
   const data = await t.toFloat32Array()
@@ -64,7 +65,7 @@ for (const dtype of dtypes) {
       const q = make([rows, heads, dim], 1, dtype)
       const k = make([rows, kvHeads, dim], 2, dtype)
       const v = make([rows, kvHeads, dim], 3, dtype)
-      const tables = segmentTables(segments, 'cpu')
+      const tables = segmentTables(segments, testDevice)
       const trained = await rowsOf(attention(q, k, v, tables.segments, tables.spans).out)
 
       const prefixPages = Array.from({ length: Math.ceil(prefix / pageSize) }, (_, i) => 2 * i + 1)
@@ -95,7 +96,7 @@ for (const dtype of dtypes) {
         const own = ints(active.map((g) => (g < 0 ? 0 : step + 1)))
         const slots = decodeSlots(pages, own, { pageSize })
         const take = (x: Tensor) => {
-          const all = empty([live.length, ...x.shape.slice(1)], { device: 'cpu', dtype })
+          const all = empty([live.length, ...x.shape.slice(1)], { device: testDevice, dtype })
           at.forEach((t, i) => {
             copyRow(x, t, all, i)
           })
@@ -122,14 +123,14 @@ for (const dtype of dtypes) {
         make([rows, kvHeads, dim], 6, dtype),
         make([rows, kvHeads, dim], 7, dtype),
       ]
-      const whole = segmentTables([causal(rows)], 'cpu')
+      const whole = segmentTables([causal(rows)], testDevice)
       const { out, lse } = attention(q, k, v, whole.segments, whole.spans)
       const [expected, expectedLse] = [await rowsOf(out), await rowsOf(lse)]
       for (const chunk of [1, 50, 64, 130]) {
         for (let begin = 0; begin < rows; begin += chunk) {
           const end = Math.min(rows, begin + chunk)
           const part: AttentionSegment = { queries: [0, end - begin], keys: [0, end], causalOffset: begin, spans: [] }
-          const tables = segmentTables([part], 'cpu')
+          const tables = segmentTables([part], testDevice)
           // keys and values that lie behind the chunk are not there yet
           const got = attention(q.rows(begin, end), k.rows(0, end), v.rows(0, end), tables.segments, tables.spans)
           sameBits(await got.out.toFloat32Array(), expected(begin, end), `rows ${begin} to ${end}`)
@@ -143,7 +144,7 @@ for (const dtype of dtypes) {
   test(`what a row does not see cannot reach it: ${dtype}`, async () => {
     const segments = group(70, [21, 5])
     const [rows, heads, dim] = [96, 3, 16]
-    const tables = segmentTables(segments, 'cpu')
+    const tables = segmentTables(segments, testDevice)
     const run = async (bad: { q?: number; k?: number; v?: number; dOut?: number }, value: number) => {
       const poison = (row: number | undefined, count: number) => (x: Float64Array) => {
         if (row !== undefined) x.fill(value, row * count * dim, row * count * dim + 3)
@@ -286,7 +287,7 @@ async function rejects(op: string, call: () => Tensor): Promise<void> {
 
 test('segments see their own keys only as far as there are any', () => {
   assert.throws(
-    () => segmentTables([{ queries: [0, 4], keys: [2, 5], causalOffset: 0, spans: [] }], 'cpu'),
+    () => segmentTables([{ queries: [0, 4], keys: [2, 5], causalOffset: 0, spans: [] }], testDevice),
     /expected segment 0 to have own keys for 4 queries/,
   )
 })

@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { device } from '../../lib/tensor/device.js'
+import { testDevice } from '../support/device.js'
 import { Fuzzer } from './fuzz.js'
 import { table } from './harness.js'
 import { conformanceRows } from './rows.js'
@@ -12,7 +13,7 @@ const callsPerOp = Number(process.env.FUZZ_CALLS ?? 300)
 const rows = await conformanceRows()
 
 test(`any arguments give a result or a coded error (seed ${seed})`, async () => {
-  const cpu = device('cpu')
+  const cpu = device(testDevice)
   cpu.setMemoryLimit(256 * 2 ** 20)
   const fuzzer = new Fuzzer(seed)
   for (let i = 0; i < callsPerOp; i++) {

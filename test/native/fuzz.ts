@@ -1,5 +1,6 @@
 import type { NativeOp } from '../../lib/tensor/native.js'
 import { type DType, dtypes, empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import { dtypeOf, invoke, opNamed, outputsOf } from './harness.js'
 import { type Input, type OpRow, random } from './row.js'
 
@@ -62,7 +63,7 @@ export class Fuzzer {
 
   /** Waits for what is queued; a value that only the kernel can check shows up here. */
   async settle(op?: NativeOp): Promise<void> {
-    const t = empty([1], { device: 'cpu' })
+    const t = empty([1], { device: testDevice })
     await t.device.synchronize().catch((error) => this.#countError(error, op))
     t.dispose()
   }
@@ -87,7 +88,7 @@ export class Fuzzer {
     }
     const data =
       dtype === 'i32' ? Int32Array.from(values) : dtype === 'u8' ? Uint8Array.from(values) : Float32Array.from(values)
-    const t = tensor(data, input.shape, { device: 'cpu', dtype })
+    const t = tensor(data, input.shape, { device: testDevice, dtype })
     mine.push(t)
     return t
   }
@@ -109,11 +110,11 @@ export class Fuzzer {
     // no elements, but a dimension beyond memory
     if (this.#next() < 0.05) shape.splice(0, shape.length, 0, this.#pick([2 ** 31, 2 ** 40]))
     if (shape.reduce((a, b) => a * b, 1) > 1 << 16) return this.#fresh()
-    const t = empty(shape.slice(0, 5), { device: 'cpu', dtype })
+    const t = empty(shape.slice(0, 5), { device: testDevice, dtype })
     if (dtype === 'i32') {
       const values = Int32Array.from({ length: t.size }, () => this.#pick(wild))
       t.dispose()
-      return tensor(values, shape.slice(0, 5), { device: 'cpu' })
+      return tensor(values, shape.slice(0, 5), { device: testDevice })
     }
     return t
   }

@@ -9,6 +9,7 @@ import {
   packWeight,
 } from '../../lib/tensor/ops.generated.js'
 import { type DType, type Tensor, tensor } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import { runModuleText } from './children.js'
 import { normal } from './row.js'
 
@@ -16,7 +17,7 @@ import { normal } from './row.js'
 // GEMMs compute the same thing.
 
 const make = (shape: number[], seed: number, dtype: DType, scale = 1) =>
-  tensor(normal(shape, seed, scale).values, shape, { device: 'cpu', dtype })
+  tensor(normal(shape, seed, scale).values, shape, { device: testDevice, dtype })
 
 async function bits(t: Tensor): Promise<Uint8Array> {
   const values = await t.toArray()
@@ -83,8 +84,8 @@ for (const dtype of ['f32', 'bf16'] as const) {
 
 test('packing the fp32 master is packing its bf16 copy', async () => {
   const values = normal([130, 77], 8).values
-  const master = tensor(values, [130, 77], { device: 'cpu' })
-  const copy = tensor(values, [130, 77], { device: 'cpu', dtype: 'bf16' })
+  const master = tensor(values, [130, 77], { device: testDevice })
+  const copy = tensor(values, [130, 77], { device: testDevice, dtype: 'bf16' })
   const [x, dy] = [make([4, 77], 1, 'bf16'), make([4, 130], 2, 'bf16')]
   await equalBits(linear(x, packWeight(master, { bf16: true })), linear(x, packWeight(copy)), 'forward')
   const [a, b] = [packWeight(master, { bf16: true, transposed: true }), packWeight(copy, { transposed: true })]
@@ -105,7 +106,7 @@ test('a packed weight is refused where its layout does not fit', () => {
   const w = make([70, 40], 1, 'f32')
   const [forward, transposed] = [packWeight(w), packWeight(w, { transposed: true })]
   const [x, dy] = [make([2, 40], 2, 'f32'), make([2, 70], 3, 'f32')]
-  const targets = tensor(new Int32Array(2), [2], { device: 'cpu' })
+  const targets = tensor(new Int32Array(2), [2], { device: testDevice })
   const calls: [string, () => unknown][] = [
     ['linear', () => linear(x, transposed)],
     ['linearBackwardInput', () => linearBackwardInput(dy, forward)],
@@ -125,7 +126,7 @@ test('a packed weight is refused where its layout does not fit', () => {
 
 test('a weight gradient adds up over micro-batches', async () => {
   const [dy, x] = [make([90, 33], 1, 'f32'), make([90, 50], 2, 'f32')]
-  const zeros = () => tensor(new Float32Array(33 * 50), [33, 50], { device: 'cpu' })
+  const zeros = () => tensor(new Float32Array(33 * 50), [33, 50], { device: testDevice })
   const [whole, parts] = [zeros(), zeros()]
   linearBackwardWeight(dy, x, whole)
   linearBackwardWeight(dy.rows(0, 37), x.rows(0, 37), parts)
@@ -142,12 +143,12 @@ for (const dtype of ['f32', 'bf16'] as const) {
     const targets = tensor(
       Int32Array.from({ length: rows }, (_, i) => (i * 37) % vocabulary),
       [rows],
-      { device: 'cpu' },
+      { device: testDevice },
     )
     const upstream = tensor(
       Float32Array.from({ length: rows }, (_, i) => (i % 4 === 0 ? 0 : i / 50 - 1)),
       [rows],
-      { device: 'cpu' },
+      { device: testDevice },
     )
     const all = linearLogprob(h, forward, targets)
     const dh = linearLogprobBackward(h, forward, targets, all.lse, all.entropy, upstream, {
@@ -175,12 +176,14 @@ test('a row that is not finite spoils its own gradients, and nothing at all when
   const [rows, vocabulary, width] = [60, 600, 24]
   const values = normal([rows, width], 1).values
   const w = make([vocabulary, width], 2, 'f32', 0.2)
-  const targets = tensor(new Int32Array(rows), [rows], { device: 'cpu' })
+  const targets = tensor(new Int32Array(rows), [rows], { device: testDevice })
   const gradients = async (h: Float64Array, upstream: number[]) => {
-    const x = tensor(h, [rows, width], { device: 'cpu' })
-    const dw = tensor(new Float32Array(w.size), w.shape, { device: 'cpu' })
+    const x = tensor(h, [rows, width], { device: testDevice })
+    const dw = tensor(new Float32Array(w.size), w.shape, { device: testDevice })
     const { logprob, lse, entropy } = linearLogprob(x, w, targets)
-    const dh = linearLogprobBackward(x, w, targets, lse, entropy, tensor(upstream, [rows], { device: 'cpu' }), { dw })
+    const dh = linearLogprobBackward(x, w, targets, lse, entropy, tensor(upstream, [rows], { device: testDevice }), {
+      dw,
+    })
     return [await logprob.toFloat32Array(), await dh.toFloat32Array(), await dw.toFloat32Array()] as const
   }
   const ones = new Array(rows).fill(1)
@@ -211,7 +214,7 @@ test('a row that is not finite spoils its own gradients, and nothing at all when
 test('targets outside the vocabulary are errors that name the row', async () => {
   const [h, w] = [make([3, 8], 1, 'f32'), make([11, 8], 2, 'f32')]
   for (const bad of [-1, 11]) {
-    const { logprob } = linearLogprob(h, w, tensor(Int32Array.of(0, bad, 2), [3], { device: 'cpu' }))
+    const { logprob } = linearLogprob(h, w, tensor(Int32Array.of(0, bad, 2), [3], { device: testDevice }))
     const error = await logprob
       .toArray()
       .then(() => null)

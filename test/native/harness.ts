@@ -1,6 +1,7 @@
 import { type NativeOp, native } from '../../lib/tensor/native.js'
 import * as generated from '../../lib/tensor/ops.generated.js'
 import { type DType, empty, narrow, type Tensor, tensor, widen } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import type { Call, Input, OpCase, Values } from './row.js'
 
 // Calls an op of the native table by name, the way the generated functions are called.
@@ -75,14 +76,14 @@ interface Placed {
 function placeStrided(shape: readonly number[], dtype: DType): Placed {
   const rows = shape[0] ?? 1
   const width = shape.slice(1).reduce((a, b) => a * b, 1)
-  const buffer = empty([rows, width + 2 * guard], { device: 'cpu', dtype })
+  const buffer = empty([rows, width + 2 * guard], { device: testDevice, dtype })
   generated.fill(buffer, { value: guardValue })
   return { buffer, tensor: buffer.view(shape, rows ? guard : 0, width + 2 * guard) }
 }
 
 function place(input: Input, dtype: DType, strided: boolean): Placed {
   const data = dtype === 'i32' || dtype === 'u8' ? Int32Array.from(input.values) : Float32Array.from(input.values)
-  const dense = tensor(dtype === 'u8' ? Uint8Array.from(data) : data, input.shape, { device: 'cpu', dtype })
+  const dense = tensor(dtype === 'u8' ? Uint8Array.from(data) : data, input.shape, { device: testDevice, dtype })
   if (!strided || input.shape.length < 2) return { tensor: dense, buffer: null }
   const placed = placeStrided(input.shape, dtype)
   generated.copy(dense, placed.tensor)

@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { add, copy, rmsNorm, rmsNormBackward, swiglu, swigluBackward } from '../../lib/tensor/ops.generated.js'
 import { type Tensor, tensor } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import { normal } from './row.js'
 
 // Outputs may be given tensors that are also inputs: the graph saves memory so.
@@ -9,7 +10,7 @@ import { normal } from './row.js'
 const [rows, width] = [37, 83]
 
 function fresh(seed: number): Tensor {
-  return tensor(normal([rows, width], seed).values, [rows, width], { device: 'cpu', dtype: 'bf16' })
+  return tensor(normal([rows, width], seed).values, [rows, width], { device: testDevice, dtype: 'bf16' })
 }
 
 async function same(actual: Tensor, expected: Tensor): Promise<void> {
@@ -27,7 +28,7 @@ test('add into either summand', async () => {
 })
 
 test('rmsNorm into x, its sum into the residual', async () => {
-  const w = tensor(normal([width], 3).values, [width], { device: 'cpu', dtype: 'bf16' })
+  const w = tensor(normal([width], 3).values, [width], { device: testDevice, dtype: 'bf16' })
   const expected = rmsNorm(fresh(1), w, { residual: fresh(2) })
   const [x, residual] = [fresh(1), fresh(2)]
   rmsNorm(x, w, { residual, out: { y: x, sum: residual } })
@@ -36,7 +37,7 @@ test('rmsNorm into x, its sum into the residual', async () => {
 })
 
 test('rmsNormBackward into dy or the gradient of the sum', async () => {
-  const w = tensor(normal([width], 3).values, [width], { device: 'cpu', dtype: 'bf16' })
+  const w = tensor(normal([width], 3).values, [width], { device: testDevice, dtype: 'bf16' })
   const s = fresh(4)
   const { rstd } = rmsNorm(s, w)
   const expected = rmsNormBackward(fresh(1), s, w, rstd, { dSum: fresh(2) })
@@ -49,7 +50,7 @@ test('rmsNormBackward into dy or the gradient of the sum', async () => {
 
 test('swiglu into the gate, its gradient into gate and up of one buffer', async () => {
   const expected = swigluBackward(fresh(1), fresh(2), fresh(3))
-  const buffer = tensor(new Float32Array(rows * 2 * width), [rows, 2 * width], { device: 'cpu', dtype: 'bf16' })
+  const buffer = tensor(new Float32Array(rows * 2 * width), [rows, 2 * width], { device: testDevice, dtype: 'bf16' })
   const [gate, up] = [buffer.columns(0, width), buffer.columns(width, 2 * width)]
   copy(fresh(2), gate)
   copy(fresh(3), up)

@@ -3,10 +3,11 @@ import * as assert from 'uvu/assert'
 import { device } from '../../lib/tensor/device.js'
 import { linear, linearLogprob, packWeight, sample } from '../../lib/tensor/ops.generated.js'
 import { tensor } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import { argmax, distribution, type Filters } from './reference/sample.js'
 import { normal } from './row.js'
 
-const cpu = { device: 'cpu' }
+const cpu = { device: testDevice }
 
 /** One row of logits drawn at positions 0, 1, 2 … */
 async function draw(logits: number[] | Float32Array, n: number, options: Filters & { key?: number[] }) {
@@ -115,7 +116,7 @@ test('rows without a finite maximum are errors that name the row', async () => {
       rows[2 * 700 + 650] = bad
       const keys = tensor(new Int32Array(16), [4, 4], cpu)
       sample(tensor(rows, [4, 700], cpu), keys, tensor(new Int32Array(4), [4], cpu), { temperature })
-      const error = await device('cpu')
+      const error = await device(testDevice)
         .synchronize()
         .then(() => null)
         .catch((e: unknown) => e as Error & { code: string })
