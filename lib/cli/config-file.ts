@@ -1,13 +1,59 @@
 // Configs from YAML or JSON files and from `--set a.b=value`.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
 import { parse, YAMLParseError } from 'yaml'
 import { fail } from '../errors.js'
 
 type Tree = Record<string, unknown>
 
-/** Reads a YAML (or JSON) file that holds one group of keys. Throws `ERR_CONFIG` and says where the file is wrong. */
+/** A config may stand on one that stands on one that … so many times. */
+const mostBases = 8
+
+/**
+ * Reads a YAML (or JSON) file that holds one group of keys.
+ *
+ * `extends: base.yaml` takes another file's keys first, by a path relative to the file that says it. Groups are merged key by key; any
+ * other value, lists too, replaces the base's.
+ *
+ * @throws `ERR_CONFIG` saying where the file is wrong, or that files extend each other in a circle
+ */
 export function readConfigFile(path: string): Tree {
+  return readChain(path, [])
+}
+
+function readChain(path: string, above: readonly { path: string; real: string }[]): Tree {
+  const { extends: base, ...own } = readTree(path)
+  if (base === undefined) return own
+  const chain = [...above, { path, real: realpathSync(path) }]
+  const bad = (what: string) => fail('TypeError', 'ERR_CONFIG', `[config] ${path}: extends: ${what}`)
+  if (typeof base !== 'string' || base === '') return bad('expected the path of another config')
+  if (isAbsolute(base) || /^[a-z][a-z+.-]*:/i.test(base)) {
+    return bad(`expected a path relative to this file, got ${JSON.stringify(base)}`)
+  }
+  if (chain.length > mostBases) return bad(`expected at most ${mostBases} files on top of each other`)
+  const next = join(dirname(path), base)
+  const real = existsSync(next) ? realpathSync(next) : next
+  const start = chain.findIndex((file) => file.real === real)
+  if (start >= 0) {
+    const circle = [...chain.slice(start).map((file) => file.path), next]
+    return bad(`expected no circle, got ${circle.join(' > ')}`)
+  }
+  return merge(readChain(next, chain), own)
+}
+
+/** A text stands for a data set's path, so a group can be laid over it. */
+function merge(base: Tree, over: Tree): Tree {
+  const result = structuredClone(base)
+  for (const [key, value] of Object.entries(over)) {
+    const before = Object.hasOwn(base, key) ? base[key] : undefined
+    const group = isDataset(key) && typeof before === 'string' ? { path: before } : before
+    define(result, key, isTree(value) && isTree(group) ? merge(group, value) : value)
+  }
+  return result
+}
+
+function readTree(path: string): Tree {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -35,6 +81,7 @@ function parseYaml(text: string, where: string): unknown {
 }
 
 const reason = (error: unknown) => (error instanceof Error ? error.message : String(error))
+const isDataset = (key: string) => key === 'dataset' || key === 'evalDataset'
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
@@ -70,7 +117,7 @@ function put(tree: Tree, path: readonly string[], value: unknown, setting: strin
     let next = Object.hasOwn(at, key) ? (at as Tree)[key] : undefined
     // A path or a name alone stands for a group of keys: `dataset: a.jsonl` and `--set dataset.limit=9` go together.
     if (typeof next !== 'object' || next === null) {
-      if (next !== undefined && next !== null && key !== 'dataset' && key !== 'evalDataset')
+      if (next !== undefined && next !== null && !isDataset(key))
         fail(
           'TypeError',
           'ERR_CONFIG',

@@ -51,6 +51,30 @@ const shapes: Record<string, DecoderConfig> = {
     headDim: 64,
     tieWordEmbeddings: true,
   },
+  'qwen2.5-1.5b': {
+    ...qwen2,
+    eosTokenIds: [...qwen2.eosTokenIds],
+    vocabSize: 151936,
+    hiddenSize: 1536,
+    intermediateSize: 8960,
+    numLayers: 28,
+    numHeads: 12,
+    numKvHeads: 2,
+    headDim: 128,
+    tieWordEmbeddings: true,
+  },
+  'qwen2.5-3b': {
+    ...qwen2,
+    eosTokenIds: [...qwen2.eosTokenIds],
+    vocabSize: 151936,
+    hiddenSize: 2048,
+    intermediateSize: 11008,
+    numLayers: 36,
+    numHeads: 16,
+    numKvHeads: 2,
+    headDim: 128,
+    tieWordEmbeddings: true,
+  },
   'qwen2.5-7b': {
     ...qwen2,
     eosTokenIds: [...qwen2.eosTokenIds],
@@ -63,6 +87,57 @@ const shapes: Record<string, DecoderConfig> = {
     headDim: 128,
     tieWordEmbeddings: false,
   },
+  'qwen2.5-14b': {
+    ...qwen2,
+    eosTokenIds: [...qwen2.eosTokenIds],
+    vocabSize: 152064,
+    hiddenSize: 5120,
+    intermediateSize: 13824,
+    numLayers: 48,
+    numHeads: 40,
+    numKvHeads: 8,
+    headDim: 128,
+    tieWordEmbeddings: false,
+  },
+  'llama-3.1-8b': {
+    ...llama,
+    vocabSize: 128256,
+    hiddenSize: 4096,
+    intermediateSize: 14336,
+    numLayers: 32,
+    numHeads: 32,
+    numKvHeads: 8,
+    headDim: 128,
+    ropeTheta: 500000,
+    ropeScaling: {
+      type: 'llama3',
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalMaxPositionEmbeddings: 8192,
+    },
+    tieWordEmbeddings: false,
+    maxPositionEmbeddings: 131072,
+    bosTokenId: 128000,
+    eosTokenIds: [128001, 128008, 128009],
+  },
+}
+
+/** Names of the shapes, small to large within a family. */
+export const shapeNames: readonly string[] = Object.keys(shapes)
+
+/**
+ * The shape of a model that the Hub has under a well-known id (`Qwen/Qwen2.5-7B-Instruct`, or without `-Instruct`), whoever keeps the
+ * copy. Null for any other.
+ */
+export function shapeOfHubId(id: string): string | null {
+  const name = id
+    .split('/')
+    .at(-1)!
+    .toLowerCase()
+    .replace(/-instruct$/, '')
+    .replace(/^meta-llama-/, 'llama-')
+  return Object.hasOwn(shapes, name) ? name : null
 }
 
 /**

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applySettings, readConfigFile } from '../../lib/cli/config-file.js'
@@ -128,6 +128,62 @@ test('YAML and JSON files, and where they are wrong', ({ folder }) => {
     messageOf(() => parseTrainRun(readConfigFile(join(folder, 'p.yaml')))),
     'unknown key "__proto__"',
   )
+  assert.is(({} as Record<string, unknown>).polluted, undefined)
+})
+
+test('a config extends another, holding only what differs', ({ folder }) => {
+  const file = (name: string, text: string) => {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  file(
+    'base.yaml',
+    'model: m\nbeta: 0.1\ndataset: a.jsonl\nrewardWeights: [1, 2]\nevalDataset: { path: e, limit: 3 }\n',
+  )
+  file('deep/middle.yaml', 'extends: ../base.yaml\nbeta: 0.2\ndataset: { limit: 5 }\nrewardWeights: [3]\n')
+  const top = file('top.yaml', 'extends: deep/middle.yaml\nseed: 7\ndataset: { part: 1/2 }\nevalDataset: null\n')
+  assert.equal(readConfigFile(top), {
+    model: 'm',
+    beta: 0.2,
+    dataset: { path: 'a.jsonl', limit: 5, part: '1/2' },
+    rewardWeights: [3],
+    evalDataset: null,
+    seed: 7,
+  })
+
+  assert.match(
+    messageOf(() => readConfigFile(file('lost.yaml', 'extends: none.yaml\n'))),
+    /cannot read .*none\.yaml/,
+  )
+  assert.match(
+    messageOf(() => readConfigFile(file('list.yaml', 'extends: [base.yaml]\n'))),
+    'extends: expected the path of another config',
+  )
+  for (const place of ['/etc/hostname', 'https://example.org/a.yaml', 'file:a.yaml'])
+    assert.match(
+      messageOf(() => readConfigFile(file('far.yaml', `extends: ${place}\n`))),
+      'expected a path relative to this file',
+    )
+  file('a.yaml', 'extends: deep/b.yaml\n')
+  file('deep/b.yaml', 'extends: ../a.yaml\n')
+  assert.match(
+    messageOf(() => readConfigFile(join(folder, 'a.yaml'))),
+    /expected no circle, got .*a\.yaml > .*b\.yaml > .*a\.yaml/,
+  )
+  assert.match(
+    messageOf(() => readConfigFile(file('self.yaml', 'extends: ./deep/../self.yaml\n'))),
+    'expected no circle',
+  )
+  for (let i = 0; i < 10; i++) file(`long${i}.yaml`, i === 9 ? 'seed: 1\n' : `extends: long${i + 1}.yaml\n`)
+  assert.match(
+    messageOf(() => readConfigFile(join(folder, 'long0.yaml'))),
+    'at most 8 files',
+  )
+  assert.equal(readConfigFile(join(folder, 'long2.yaml')), { seed: 1 })
+
+  file('proto.yaml', '__proto__: { polluted: true }\ndataset: { __proto__: { polluted: true } }\n')
+  readConfigFile(file('over.yaml', 'extends: proto.yaml\ndataset: { path: d, __proto__: { more: 1 } }\n'))
   assert.is(({} as Record<string, unknown>).polluted, undefined)
 })
 
