@@ -2,11 +2,12 @@
 
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { parseSFTRun, sftPart } from '../train/config.js'
+import { parseSFTRun, type SFTRun, sftPart } from '../train/config.js'
 import { type ConfigOptions, nameOf, settingsOf, withSettings } from './options.js'
+import { type PlanFlags, withPlan } from './plan/flags.js'
 import { pairs } from './ui/table.js'
 
-interface Options extends ConfigOptions {
+interface Options extends ConfigOptions, PlanFlags {
   resume?: boolean | string
 }
 
@@ -16,7 +17,7 @@ export function sftCommand(program: Command): void {
     .description('train on the answers of a data set; the loss is on the answers only')
     .argument('<config>', 'YAML or JSON file')
     .option('--resume [checkpoint]', 'go on from the newest checkpoint of the run, or from the one given')
-  withSettings(command)
+  withSettings(withPlan(command))
     .addHelpText(
       'after',
       `
@@ -31,6 +32,7 @@ Ctrl-C finishes the step that is running, saves a checkpoint and exits 0; a seco
 
 async function sft(file: string, options: Options): Promise<void> {
   const run = parseSFTRun(settingsOf(file, {}, options.set))
+  if (options.plan) return plan(run, options)
   const name = run.name ?? nameOf(file)
   const outputDir = run.outputDir ?? join('runs', name)
   const { SFTTrainer } = await import('../train/sft.js')
@@ -72,4 +74,13 @@ async function sft(file: string, options: Options): Promise<void> {
   } finally {
     model.dispose()
   }
+}
+
+async function plan(run: SFTRun, options: Options): Promise<void> {
+  const { makePlan } = await import('./plan/plan.js')
+  const { printPlan, refuseUnfit } = await import('./plan/print.js')
+  const made = await makePlan({ kind: 'sft', run }, options)
+  if (options.json) console.log(JSON.stringify(made))
+  else printPlan(made)
+  refuseUnfit(made)
 }

@@ -2,11 +2,12 @@
 
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { grpoPart, parseTrainRun } from '../train/config.js'
+import { grpoPart, parseTrainRun, type TrainRun } from '../train/config.js'
 import { type ConfigOptions, nameOf, settingsOf, withSettings } from './options.js'
+import { type PlanFlags, withPlan } from './plan/flags.js'
 import { pairs } from './ui/table.js'
 
-interface Options extends ConfigOptions {
+interface Options extends ConfigOptions, PlanFlags {
   resume?: boolean | string
 }
 
@@ -16,7 +17,7 @@ export function trainCommand(program: Command): void {
     .description('train by GRPO; writes runs/NAME with metrics, completions, checkpoints and report.html')
     .argument('<config>', 'YAML or JSON file')
     .option('--resume [checkpoint]', 'go on from the newest checkpoint of the run, or from the one given')
-  withSettings(command)
+  withSettings(withPlan(command))
     .addHelpText(
       'after',
       `
@@ -24,6 +25,7 @@ Examples:
   $ callgrad train examples/smollm2-toolcalls/grpo.yaml
   $ callgrad train grpo.yaml --set learningRate=2e-6 --set dataset.limit=200 --set name=trial
   $ callgrad train grpo.yaml --resume
+  $ callgrad train examples/tool-n1/rl-7b.yaml --plan --device-memory 80GB --throughput 20000
 
 Ctrl-C finishes the step that is running, saves a checkpoint and exits 0; a second Ctrl-C ends at once with 130.`,
     )
@@ -32,6 +34,7 @@ Ctrl-C finishes the step that is running, saves a checkpoint and exits 0; a seco
 
 async function train(file: string, options: Options): Promise<void> {
   const run = parseTrainRun(settingsOf(file, {}, options.set))
+  if (options.plan) return plan(run, options)
   const name = run.name ?? nameOf(file)
   const outputDir = run.outputDir ?? join('runs', name)
   const { GRPOTrainer } = await import('../train/grpo.js')
@@ -74,4 +77,13 @@ async function train(file: string, options: Options): Promise<void> {
   } finally {
     model.dispose()
   }
+}
+
+async function plan(run: TrainRun, options: Options): Promise<void> {
+  const { makePlan } = await import('./plan/plan.js')
+  const { printPlan, refuseUnfit } = await import('./plan/print.js')
+  const made = await makePlan({ kind: 'grpo', run }, options)
+  if (options.json) console.log(JSON.stringify(made))
+  else printPlan(made)
+  refuseUnfit(made)
 }

@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { dataFormats } from '../../data/sample.js'
+import { shapeNames } from '../../nn/shapes.js'
 import { count, flag, fraction, memory } from './fields.js'
 import { checkCommon, checkGrpo, grpoShape, resolveGrpo, sftShape } from './schema.js'
 
@@ -105,6 +106,16 @@ export const runShape = {
     description: 'Held-out records for evalSteps and for the evaluation at the end; null evaluates nothing.',
   }),
   evalOnStart: flag(false, 'Evaluates before the first step, too.', true),
+  shape: z
+    .string()
+    .refine((name) => shapeNames.includes(name), { params: { expected: true } })
+    .nullable()
+    .default(null)
+    .meta({
+      description:
+        'Architecture of the model, by name, for --plan where the model is not here; training does not read it.',
+      expected: `one of ${shapeNames.map((name) => JSON.stringify(name)).join(', ')}, or null`,
+    }),
 }
 
 export const trainShape = { ...runShape, reward: rewardSchema, ...grpoShape }

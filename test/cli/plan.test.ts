@@ -1,0 +1,126 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Plan } from '../../lib/cli/plan/plan.js'
+import { configToHuggingFace } from '../../lib/formats/config.js'
+import { shapeConfig } from '../../lib/nn/shapes.js'
+import { startCallgrad, writeWeatherData } from './support/endpoint.js'
+
+const test = suite<{ folder: string }>('--plan')
+test.before.each((context) => {
+  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-plan-'))
+  writeWeatherData(context.folder, 10)
+  writeFileSync(
+    join(context.folder, 'rl.yaml'),
+    `model: Qwen/Qwen2.5-0.5B-Instruct
+dataset: data.jsonl
+dtype: bf16
+promptsPerStep: 4
+numGenerations: 5
+updatesPerGeneration: 2
+numTrainEpochs: 2
+maxPromptLength: 1024
+maxCompletionLength: 256
+beta: 0.001
+`,
+  )
+  writeFileSync(
+    join(context.folder, 'sft.yaml'),
+    'model: Qwen/Qwen2.5-0.5B-Instruct\ndataset: data.jsonl\ndtype: bf16\nexamplesPerStep: 4\nmaxLength: 1024\n',
+  )
+})
+test.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true }))
+
+const run = (folder: string, ...args: string[]) => startCallgrad(args, folder).ended
+const planOf = async (folder: string, ...args: string[]) => {
+  const { code, out, err } = await run(folder, ...args, '--plan', '--json')
+  assert.is(code, 0, err)
+  return JSON.parse(out) as Plan
+}
+
+test('steps, tokens, memory and time, without weights', async ({ folder }) => {
+  const plan = await planOf(folder, 'train', 'rl.yaml', '--throughput', '1000', '--completion-tokens', '100')
+  assert.is(plan.parameters, 494_032_768)
+  assert.is(plan.examples, 10)
+  assert.equal(plan.length, { generations: 5, updates: 10 })
+  assert.ok(plan.promptTokens.value > 300 && plan.promptTokens.value < 700, `${plan.promptTokens.value}`)
+  assert.match(plan.promptTokens.how, '4 characters a token')
+  assert.is(plan.tokens?.drawn, 5 * 4 * 5 * 100)
+  assert.is(plan.seconds, plan.tokens!.counted / 1000)
+  const { total, ...parts } = plan.memory
+  assert.is(
+    Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
+    total,
+  )
+  assert.ok(parts.reference > 0)
+  assert.is(plan.advice, null)
+
+  const text = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', '80GB')
+  assert.is(text.code, 0, text.err)
+  for (const part of ['10 updates in 5 generations', 'both moments of AdamW', '80.0 GB: fits', '494.0 M parameters'])
+    assert.match(text.out, part)
+})
+
+test('what cannot fit is refused, saying what would', async ({ folder }) => {
+  const { code, out, err } = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', '8GB', '--json')
+  assert.is(code, 1)
+  assert.match(err, 'expected a run that fits into 8.00 GB, got one that needs')
+  assert.match(err, /a device of .* GB would hold it as it is/)
+  assert.ok((JSON.parse(out) as Plan).advice)
+  const tight = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', '12.5GB', '--set', 'kvMemory=4GB')
+  assert.is(tight.code, 1)
+  assert.match(tight.err, /it fits with .*kvMemory: [\d.]+GB/)
+})
+
+test('supervised runs, data and models that are not here', async ({ folder }) => {
+  const sft = await planOf(folder, 'sft', 'sft.yaml')
+  assert.equal(sft.length, { generations: null, updates: 3 })
+  assert.is(sft.memory.kv, 0)
+  assert.ok(sft.completionTokens.value > 10)
+
+  const lost = await planOf(folder, 'train', 'rl.yaml', '--set', 'dataset=none.jsonl')
+  assert.is(lost.length, null)
+  assert.match(lost.data, 'not here')
+  assert.match(lost.notes.join(), '--examples N')
+  const told = await planOf(folder, 'train', 'rl.yaml', '--set', 'dataset=none.jsonl', '--examples', '62688')
+  assert.is(told.length?.generations, Math.ceil((2 * 62688) / 4))
+  assert.is(told.promptTokens.value, 1024)
+
+  const unknown = await run(folder, 'train', 'rl.yaml', '--plan', '--set', 'model=runs/none')
+  assert.is(unknown.code, 2)
+  assert.match(unknown.err, 'give its architecture with shape: NAME')
+  const named = await planOf(folder, 'train', 'rl.yaml', '--set', 'model=runs/none', '--set', 'shape=llama-3.1-8b')
+  assert.is(named.parameters, 8_030_261_248)
+
+  mkdirSync(join(folder, 'm'))
+  const config = configToHuggingFace(shapeConfig('smollm2-135m'), 'bfloat16')
+  writeFileSync(join(folder, 'm/config.json'), JSON.stringify(config))
+  assert.is((await planOf(folder, 'train', 'rl.yaml', '--set', 'model=m')).parameters, 134_515_008)
+})
+
+test('everything that a training would stop at stops a plan', async ({ folder }) => {
+  const cases: [string[], string][] = [
+    [['numGenerations=1'], 'numGenerations: expected an integer of at least 2'],
+    [['maxCompletionLength=40000'], "maxCompletionLength: expected less than the model's context of 32768"],
+    [['reward=v9'], 'reward: expected one of v0'],
+    [['reward=./none.mjs'], 'cannot load ./none.mjs'],
+    [['kvMemory=1MB'], 'kvMemory: expected at least'],
+    [['shape=qwen'], 'shape: expected one of "smollm2-135m"'],
+    [['dataset=rl.yaml'], '[data]'],
+    [['evalDataset=rl.yaml'], '[data]'],
+  ]
+  const results = await Promise.all(
+    cases.map(([set]) => run(folder, 'train', 'rl.yaml', '--plan', ...set.flatMap((s) => ['--set', s]))),
+  )
+  for (const [i, [set, message]] of cases.entries()) {
+    assert.ok([1, 2].includes(results[i]!.code ?? -1), set.join())
+    assert.ok(results[i]!.err.includes(message), `${set.join()}: ${results[i]!.err}`)
+  }
+  const usage = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', 'much')
+  assert.is(usage.code, 2)
+  assert.match(usage.err, 'expected bytes, or a text like 80GB')
+})
+
+test.run()
