@@ -2,32 +2,13 @@
 #pragma once
 #include "core/dtype.h"
 #include "simt/cuda_model.h"
+#include "simt/twins.h"
 
-namespace callgrad::simt {
-
-// Plain accesses; `checked` builds look at alignment and ranges through the sanitizer's callbacks.
-void checkAlignment(const void* p, unsigned bytes);
 #ifdef CG_SIMT_CHECKED
 #define CG_CHECK_ALIGNMENT(p, bytes) ::callgrad::simt::checkAlignment(p, bytes)
 #else
 #define CG_CHECK_ALIGNMENT(p, bytes) static_cast<void>(0)
 #endif
-
-// Meetings of all 32 lanes; each names its own registers.
-void mmaBf16(float* d, const uint32_t* a, const uint32_t* b, int m, int n);
-void mmaTf32(float* d, const uint32_t* a, const uint32_t* b, int m, int n);
-void loadMatrix(uint32_t* r, const uintptr_t* rows, int matrices, int count, bool transposed);
-uint32_t transposeMatrix(uint32_t a);
-void sumOverWarp(float* v, int count);
-void sumOverQuad(float* v, int count);
-void maxOverWarp(float* v, int count);
-void maxOverQuad(float* v, int count);
-
-void copyAsync(uintptr_t to, const void* from, int width, int bytes);
-void commitCopies();
-void waitCopies(int pending);  // -1: for those of no group too
-
-}  // namespace callgrad::simt
 
 namespace callgrad::gpu {
 

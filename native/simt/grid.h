@@ -1,0 +1,13 @@
+// A launch: the blocks of a grid, one after another or on several host threads.
+#pragma once
+#include "core/status.h"
+#include "cuda/runtime.h"
+#include "simt/engine.h"
+
+namespace callgrad::simt {
+
+// Runs every block and returns when all have. The error of a kernel names it, the block, the thread
+// and, where there are line tables, the place.
+Status runGrid(const gpu::Launch& launch, Counts* counts);
+
+}  // namespace callgrad::simt

@@ -1,0 +1,172 @@
+// The GPU runtime over the emulator. A stream has no thread of its own: work runs on the caller's,
+// the device's worker, before the call returns. A recording keeps the launches and replays the
+// list.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "cuda/families.h"
+#include "cuda/runtime.h"
+#include "simt/grid.h"
+#include "simt/memory.h"
+
+namespace callgrad::gpu {
+
+struct OpaqueEvent {};
+
+struct OpaqueGraph {
+  struct Step {
+    Launch launch{};  // with `packed` pointing at `arguments`; for a fill, `name` is null
+    std::vector<char> arguments;
+    std::string name;
+    void* to = nullptr;
+    int byte = 0;
+    size_t bytes = 0;
+  };
+  std::vector<std::unique_ptr<Step>> steps;
+};
+
+struct OpaqueStream {
+  std::unique_ptr<OpaqueGraph> recording;
+};
+
+namespace {
+
+class SimtRuntime final : public Runtime {
+ public:
+  Versions versions() override { return {0, 0}; }
+  Status deviceCount(int* count) override {
+    *count = 1;
+    return {};
+  }
+  // The figures of an H100 SXM, so that kernels take the paths that they take there.
+  Status properties(int, Properties* p) override {
+    *p = Properties{};
+    p->name = "simt";
+    p->major = 9;
+    p->multiprocessors = 132;
+    p->memoryBytes = simt::memoryTotal();
+    p->sharedPerBlock = simt::Executor::kSharedBytes;
+    p->l2Bytes = size_t(50) << 20;
+    return {};
+  }
+  Status use(int) override { return {}; }
+  Status memoryInfo(size_t* free, size_t* total) override {
+    *total = simt::memoryTotal();
+    const size_t held = simt::memoryHeld();
+    *free = *total > held ? *total - held : 0;
+    return {};
+  }
+  bool sticky() override { return false; }
+
+  Status allocate(size_t bytes, void** data) override {
+    *data = simt::allocateGlobal(bytes);
+    return *data ? Status() : error(Code::kMemory, "out of memory for %zu bytes", bytes);
+  }
+  void free(void* data) override { simt::freeGlobal(data); }
+  Status allocatePinned(size_t bytes, void** data) override {
+    *data = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    return *data ? Status() : error(Code::kMemory, "out of memory for %zu bytes", bytes);
+  }
+  void freePinned(void* data) override { std::free(data); }
+
+  Status createStream(StreamHandle* stream) override {
+    *stream = new OpaqueStream;
+    return {};
+  }
+  void destroyStream(StreamHandle stream) override { delete stream; }
+  Status synchronize(StreamHandle) override { return {}; }
+  Status createEvent(EventHandle* event) override {
+    *event = new OpaqueEvent;
+    return {};
+  }
+  void destroyEvent(EventHandle event) override { delete event; }
+  Status record(EventHandle, StreamHandle) override { return {}; }
+  Status wait(EventHandle) override { return {}; }
+  Status done(EventHandle, bool* done) override {
+    *done = true;
+    return {};
+  }
+
+  Status upload(void* to, const void* from, size_t bytes, StreamHandle) override {
+    memcpy(to, from, bytes);
+    simt::written(to, bytes);
+    return {};
+  }
+  Status download(void* to, const void* from, size_t width, size_t stride, size_t rows,
+                  StreamHandle) override {
+    for (size_t r = 0; r < rows; r++)
+      memcpy(static_cast<char*>(to) + r * width, static_cast<const char*>(from) + r * stride,
+             width);
+    return {};
+  }
+  Status set(void* to, int byte, size_t bytes, StreamHandle stream) override {
+    if (stream && stream->recording) {
+      auto step = std::make_unique<OpaqueGraph::Step>();
+      step->to = to;
+      step->byte = byte;
+      step->bytes = bytes;
+      stream->recording->steps.push_back(std::move(step));
+      return {};
+    }
+    memset(to, byte, bytes);
+    simt::written(to, bytes);
+    return {};
+  }
+
+  Status launch(const Launch& l, StreamHandle stream) override {
+    if (!stream || !stream->recording) return run(l);
+    auto step = std::make_unique<OpaqueGraph::Step>();
+    step->launch = l;
+    step->name = l.name;
+    const char* packed = static_cast<const char*>(l.packed);
+    step->arguments.assign(packed, packed + l.packedBytes);
+    step->launch.name = step->name.c_str();
+    step->launch.packed = step->arguments.data();
+    step->launch.arguments = nullptr;
+    stream->recording->steps.push_back(std::move(step));
+    return {};
+  }
+
+  Status beginRecording(StreamHandle stream) override {
+    if (stream->recording) return error(Code::kInternal, "this stream is being recorded already");
+    stream->recording = std::make_unique<OpaqueGraph>();
+    return {};
+  }
+  Status endRecording(StreamHandle stream, GraphHandle* graph) override {
+    if (!stream->recording) return error(Code::kInternal, "this stream is not being recorded");
+    *graph = stream->recording.release();
+    return {};
+  }
+  Status replay(GraphHandle graph, StreamHandle) override {
+    for (const auto& step : graph->steps) {
+      if (step->launch.name) {
+        CG_RETURN_IF_ERROR(run(step->launch));
+      } else {
+        memset(step->to, step->byte, step->bytes);
+        simt::written(step->to, step->bytes);
+      }
+    }
+    return {};
+  }
+  void destroyGraph(GraphHandle graph) override { delete graph; }
+
+ private:
+  Status run(const Launch& l) {
+    simt::Counts counts;
+    return simt::runGrid(l, &counts);
+  }
+};
+
+SimtRuntime runtime;
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const Backend* callgrad_gpu_backend() {
+  static const Backend backend{kBackendAbi, &runtime, registerKernels, 0};
+  return &backend;
+}
+
+}  // namespace callgrad::gpu

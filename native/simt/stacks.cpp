@@ -1,0 +1,33 @@
+#include "simt/stacks.h"
+
+#include <sys/mman.h>
+
+namespace callgrad::simt {
+
+bool Stacks::map() {
+  if (base_) return true;
+  void* p =
+      mmap(nullptr, kSlot * kCount, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return false;
+  for (int i = 0; i < kCount; i++) {
+    if (mprotect(static_cast<char*>(p) + size_t(i) * kSlot + kGuard, kBytes,
+                 PROT_READ | PROT_WRITE) != 0) {
+      munmap(p, kSlot * kCount);
+      return false;
+    }
+  }
+  base_ = static_cast<char*>(p);
+  giveAll();
+  return true;
+}
+
+void Stacks::giveAll() {
+  free_.clear();
+  for (int i = kCount - 1; i >= 0; i--) free_.push_back(i);
+}
+
+Stacks::~Stacks() {
+  if (base_) munmap(base_, kSlot * kCount);
+}
+
+}  // namespace callgrad::simt
