@@ -11,7 +11,7 @@ import { openSource, type RawRecord } from './source/open.js'
 export interface PipelineOptions extends TallyOptions {
   /** Default: told from each record's keys. */
   format?: DataFormat
-  /** Keeps records whose right answer is no call, and makes such samples of the assistant's other turns. Default false. */
+  /** Answers in words become samples whose right answer is no call. Default false. */
   noCall?: boolean
   /** Keeps calls of tools that are not in the list. Default false. */
   keepUnknownTools?: boolean
@@ -69,8 +69,6 @@ export class Pipeline {
   private passes(sample: Sample, place: Pick<Problem, 'file' | 'line'>): boolean {
     const { calls, tools } = sample
     if (calls === undefined) return true
-    if (calls.length === 0 && !this.options.noCall)
-      return this.drop('no_call', 'expected a right call, got none', sample, place)
     const byName = new Map(tools.map((tool) => [tool.get('name') as string, tool]))
     for (const call of calls) {
       const name = call.get('name') as string

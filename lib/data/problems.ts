@@ -17,7 +17,7 @@ export const kinds = {
   unknown_tool: { what: 'a call of a tool that is not in the list', filtered: true },
   arguments: { what: "arguments that break the tool's own schema", filtered: true },
   prompt_length: { what: 'a prompt over the limit', filtered: true },
-  no_call: { what: 'no call to learn (--include-no-call keeps such records)', filtered: true },
+  no_call: { what: 'no call to learn (--include-no-call makes samples of answers in words)', filtered: true },
 } as const satisfies Record<string, { what: string; filtered?: true; kept?: true }>
 
 export type ProblemKind = keyof typeof kinds

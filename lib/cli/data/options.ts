@@ -59,7 +59,7 @@ export function withPipeline(command: Command): Command {
         .choices(['auto', ...dataFormats])
         .default('auto'),
     )
-    .option('--include-no-call', 'keep records without a right call, and learn from answers that call nothing')
+    .option('--include-no-call', 'also learn from answers in words that to call nothing is right')
     .option('--keep-unknown-tools', 'keep calls of tools that are not in the list')
     .option('--check-arguments', "leave out calls whose arguments break the tool's own schema")
     .addOption(

@@ -6,7 +6,7 @@ import { BadRecord, type ProblemKind } from '../problems.js'
 import { makeCall, type Sample } from '../sample.js'
 
 export interface ReadContext {
-  /** Also turns of the assistant without a call become samples, with no call as the right answer. */
+  /** Also answers in words become samples, with no call as the right answer. A record that says itself that no call is right always is one. */
   noCall: boolean
   /** Reports a turn that gives no sample although it should. */
   drop: (kind: ProblemKind, reason: string, id: string) => void

@@ -9,9 +9,9 @@ import { checkText, checkValues, kind, listField, parseInner, type RecordReader,
  * `<user>`, `<think>`, `<tool_call>`, `<obs>` and `<response>`, the answer is a thought with calls or a response.
  *
  * Calls lose their other name for the arguments (`parameters`). An SFT record's thought stays, in a reply of Tool-N1's form; the thoughts of
- * RL records are one fixed sentence and are left out. A response without calls has no call as its right answer.
+ * RL records are one fixed sentence and are left out. An answer in words is a sample only where answers without a call shall be.
  */
-export const readRlla: RecordReader = (record, id) => {
+export const readRlla: RecordReader = (record, id, context) => {
   const { instruction, input, output, learnThought } = partsOf(record)
   const turns = readHistory(input)
   if (turns.length === 0) throw new BadRecord('field', 'expected a turn of the user before the answer, got none')
@@ -20,6 +20,7 @@ export const readRlla: RecordReader = (record, id) => {
   const thought = answer.find(({ tag }) => tag === 'think')?.text
   if (calls.length === 0 && !answer.some(({ tag }) => tag === 'response'))
     throw new BadRecord('calls', 'expected the answer to have calls or a response')
+  if (calls.length === 0 && !context.noCall) throw new BadRecord('no_call', 'expected an answer with calls, got words')
   const sample: Sample = { id, source: 'rlla', turns, tools: readToolText(instruction), calls }
   return [learnThought && thought !== undefined ? { ...sample, reply: replyText(` ${thought} `, calls) } : sample]
 }
