@@ -1,11 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Language } from '../../lib/eval/bfcl/categories.js'
+import { aggregate, type Count, type Tables } from '../../lib/eval/bfcl/aggregate.js'
+import type { BfclVersion, Language } from '../../lib/eval/bfcl/categories.js'
 import { type Decoded, judge } from '../../lib/eval/bfcl/check.js'
 import { loadBfcl } from '../../lib/eval/bfcl/dataset.js'
 import { decodeAnswer, type Handler, loadGrammars } from '../../lib/eval/bfcl/decode.js'
+import { bfclQuestion, promptText } from '../../lib/eval/bfcl/prompts.js'
 import type { BfclQuestion, Verdict } from '../../lib/eval/bfcl/types.js'
 import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../lib/text/json.js'
+import { toPlain } from '../../lib/text/json-print.js'
 import { pyRepr } from '../../lib/text/python/repr.js'
 import { fromJson, type PyKey, PyTuple, type PyValue } from '../../lib/text/python/value.js'
 import type { FamilyResult, ParityOptions } from './result.js'
@@ -17,16 +20,21 @@ export async function run(root: string, { data }: ParityOptions): Promise<Family
   const folder = join(root, 'bfcl')
   if (!existsSync(folder)) return []
   const result: FamilyResult = { family: 'bfcl', cases: 0, failed: 0, max_error: 0, messages: [] }
-  const questions = await questionsById(join(data, 'bfcl'))
+  const questions = await questionsById(join(data, 'bfcl'), 'v4')
   checkVerdicts(join(folder, 'dev.jsonl'), questions, result)
   await loadGrammars()
   for (const file of readdirSync(folder))
     if (/^raw.*[.]jsonl$/.test(file)) checkAnswers(join(folder, file), questions, result)
+  for (const version of ['v3', 'v4'] as const) {
+    checkAggregates(join(folder, `aggregate_${version}.jsonl`), version, result)
+    const prompts = join(folder, `prompts_${version}.jsonl`)
+    if (existsSync(prompts)) checkPrompts(prompts, version, await questionsById(join(data, 'bfcl'), version), result)
+  }
   return [result]
 }
 
-async function questionsById(folder: string): Promise<Map<string, BfclQuestion>> {
-  const { questions } = await loadBfcl(folder, { version: 'v4' })
+async function questionsById(folder: string, version: BfclVersion): Promise<Map<string, BfclQuestion>> {
+  const { questions } = await loadBfcl(folder, { version })
   return new Map([...questions.values()].flat().map((question) => [question.id, question]))
 }
 
@@ -39,6 +47,54 @@ function checkVerdicts(path: string, questions: Map<string, BfclQuestion>, resul
         : { value: pythonValue(row.get('output') ?? null) }
     compareVerdict(row, decoded, questions, result)
   }
+}
+
+/** Every cell as the official CSV files print it. */
+function checkAggregates(path: string, version: BfclVersion, result: FamilyResult): void {
+  for (const [i, row] of [...rows(path)].entries()) {
+    const { counts, expected } = toPlain(row) as { counts: Record<string, Count>; expected: Tables }
+    const tables = aggregate(new Map(Object.entries(counts)), version)
+    for (const [table, cells] of Object.entries(expected)) {
+      for (const [column, cell] of Object.entries(cells)) {
+        const given = tables[table]?.[column]
+        record(result, given === cell, `${version} row ${i} ${table} ${column}: expected ${cell}, got ${given}`)
+      }
+    }
+  }
+}
+
+/** Messages, and the text of handlers that write their own. */
+function checkPrompts(
+  path: string,
+  version: BfclVersion,
+  questions: Map<string, BfclQuestion>,
+  result: FamilyResult,
+): void {
+  for (const row of rows(path)) {
+    const { id, messages, ...texts } = toPlain(row) as { id: string; messages: unknown } & Record<string, unknown>
+    const question = questions.get(id)
+    if (!question) {
+      record(result, false, `${version} ${id}: no such question`)
+      continue
+    }
+    const asked = bfclQuestion(question, { handler: 'prompt', version })
+    record(result, JSON.stringify(asked.messages) === JSON.stringify(messages), `${version} ${id}: the messages differ`)
+    for (const [name, text] of Object.entries(texts)) {
+      const { prompt = [] } = bfclQuestion(question, { handler: handlersByName[name]!, version })
+      record(
+        result,
+        promptText(prompt) === text,
+        `${version} ${id} ${name}: ${difference(promptText(prompt), String(text))}`,
+      )
+    }
+  }
+}
+
+function difference(given: string, expected: string): string {
+  if (given === expected) return ''
+  let at = 0
+  while (given[at] === expected[at]) at++
+  return `differs at ${at}: expected ${JSON.stringify(expected.slice(at, at + 40))}, got ${JSON.stringify(given.slice(at, at + 40))}`
 }
 
 const handlersByName: Record<string, Handler> = { prompt_default: 'prompt', qwen_fc: 'qwen-fc', tool_n1: 'tool-n1' }

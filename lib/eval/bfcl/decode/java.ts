@@ -28,7 +28,6 @@ const deepest = 900
  * is shifted. So it is here.
  */
 function slicer(source: string): (node: Node) => string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII, where bytes and characters agree
   if (/^[\0-\x7f]*$/.test(source)) return (node) => source.slice(node.startIndex, node.endIndex)
   const characters = [...source]
   const bytes = new Int32Array(source.length + 2)
