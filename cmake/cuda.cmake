@@ -21,6 +21,10 @@ set(CMAKE_CUDA_ARCHITECTURES OFF) # flags of our own: "90a" is newer than some C
 set(CMAKE_CUDA_RUNTIME_LIBRARY None) # CUDA::cudart_static is linked below, once
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25.1 does not know that nvcc has it
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+endif()
 
 set(CUDA_CODE -gencode=arch=compute_80,code=compute_80)
 foreach(architecture IN LISTS CALLGRAD_CUDA_ARCHITECTURES)
@@ -31,7 +35,7 @@ file(GLOB CUDA_KERNEL_SOURCES CONFIGURE_DEPENDS native/cuda/*.cu)
 add_library(callgrad_cuda OBJECT ${CUDA_KERNEL_SOURCES} native/cuda/runtime_cuda.cpp native/cuda/register.cpp)
 target_include_directories(callgrad_cuda PRIVATE native ${CUDAToolkit_INCLUDE_DIRS})
 target_compile_options(callgrad_cuda PRIVATE
-  "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;${CUDA_CODE};-O3;-lineinfo;--expt-relaxed-constexpr;-Xcompiler=-fvisibility=hidden,-Wno-psabi>")
+  "$<$<COMPILE_LANGUAGE:CUDA>:${CUDA_CODE};-O3;-lineinfo;--expt-relaxed-constexpr;-Xcompiler=-fvisibility=hidden,-Wno-psabi>")
 target_compile_definitions(callgrad_core PRIVATE CG_HAVE_CUDA)
 
 set(CUDA_OBJECTS $<TARGET_OBJECTS:callgrad_cuda>)

@@ -1,3 +1,4 @@
+import type { Device } from '../tensor/device.js'
 import { dtypeBytes } from '../tensor/tensor.js'
 import type { DecoderConfig } from './config.js'
 import { type ComputeDType, ParamStore } from './params.js'
@@ -19,6 +20,8 @@ export interface MemoryPlan {
 export interface MemoryPlanInput {
   config: DecoderConfig
   dtype: ComputeDType
+  /** The device that it will run on: how many copies of a weight it wants. */
+  device: Pick<Device, 'packedWeights'>
   /** Rows of the largest microbatch. */
   rowsPerMicrobatch: number
   /** Bytes that rollouts may use for keys and values. */
@@ -41,7 +44,7 @@ export function activationBytesPerRow(config: DecoderConfig, dtype: ComputeDType
 /** Predicts the peak before anything is allocated; the trainer prints it and compares it with what was really used. */
 export function memoryPlan(input: MemoryPlanInput): MemoryPlan {
   const { config, dtype, rowsPerMicrobatch: rows, train } = input
-  const bytes = ParamStore.bytes(config, dtype)
+  const bytes = ParamStore.bytes(config, dtype, input.device)
   const perLayer = activationBytesPerRow(config, dtype) * rows
   const stream = 2 * config.hiddenSize * dtypeBytes[dtype] * rows
   // checkpointing keeps each layer's input and, while it runs again, one layer's activations

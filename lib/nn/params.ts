@@ -26,7 +26,10 @@ export interface Param {
   master: Tensor | null
   /** fp32 gradient, a view into a bucket; null until gradients exist. */
   grad: Tensor | null
-  /** What ops other than GEMMs read: f32 for norms, the compute dtype for biases and the embedding. */
+  /**
+   * What ops other than GEMMs read: f32 for norms, the compute dtype for biases and the embedding. On devices without
+   * packed weights `forward` and `backward` are this tensor, too.
+   */
   plain: Tensor | null
   /** What `y = x Wᵀ` reads. */
   forward: Tensor | null
@@ -237,18 +240,27 @@ export class ParamStore {
   }
 
   #refreshParam(p: Param, master: Tensor): void {
-    const isHead = p === this.head
-    if (p.spec.kind !== 'linear') {
-      const dtype = p.spec.kind === 'norm' ? 'f32' : this.dtype
-      if (this.trainable && dtype === 'f32') p.plain = master
-      else copy(master, (p.plain ??= keep(empty(p.spec.shape, { device: this.device, dtype }))))
+    const linear = p.spec.kind === 'linear' || p === this.head
+    const plain = !this.device.packedWeights
+    if (p.spec.kind !== 'linear' || plain) p.plain = this.#plainCopy(p, master)
+    if (!linear) return
+    if (plain) {
+      p.forward = p.backward = p.plain // one copy in rows serves the embedding and both directions of a GEMM
+      return
     }
-    if (p.spec.kind === 'linear' || isHead) {
-      const bf16 = this.dtype === 'bf16'
-      p.forward = packWeight(master, { bf16, transposed: false, ...(p.forward && { out: { packed: p.forward } }) })
-      keep(p.forward)
-      if (p.backward) packWeight(master, { bf16, transposed: true, out: { packed: p.backward } })
-    }
+    const bf16 = this.dtype === 'bf16'
+    p.forward = packWeight(master, { bf16, transposed: false, ...(p.forward && { out: { packed: p.forward } }) })
+    keep(p.forward)
+    if (p.backward) packWeight(master, { bf16, transposed: true, out: { packed: p.backward } })
+  }
+
+  /** The values as rows in the type that the graph reads; in fp32 the masters themselves, where there are any. */
+  #plainCopy(p: Param, master: Tensor): Tensor {
+    const dtype = p.spec.kind === 'norm' ? 'f32' : this.dtype
+    if (this.trainable && dtype === 'f32') return master
+    const into = p.plain ?? keep(empty(p.spec.shape, { device: this.device, dtype }))
+    copy(master, into)
+    return into
   }
 
   /** Makes the layouts that only the backward pass reads. Idempotent. */
@@ -285,19 +297,25 @@ export class ParamStore {
   static bytes(
     config: DecoderConfig,
     dtype: ComputeDType,
+    { packedWeights }: Pick<Device, 'packedWeights'>,
   ): { master: number; compute: number; frozen: number; grads: number } {
+    const size = dtypeBytes[dtype]
     let values = 0
+    let once = 0 // linear layers and the embedding in rows
     let forward = 0
     let backward = 0
     for (const spec of paramLayout(config)) {
       const n = product(spec.shape)
       values += paddedSize(spec)
       const linear = spec.kind === 'linear' || (spec.kind === 'embedding' && config.tieWordEmbeddings)
-      if (linear) backward += n * dtypeBytes[dtype]
-      if (linear) forward += n * dtypeBytes[dtype]
+      if (linear || spec.kind === 'embedding') once += n * size
+      if (linear) backward += n * size
+      if (linear) forward += n * size
       if (spec.kind === 'embedding' && dtype === 'bf16') forward += n * 2
     }
-    return { master: values * 4, compute: forward + backward, frozen: forward, grads: values * 4 }
+    const masters = { master: values * 4, grads: values * 4 }
+    if (!packedWeights) return { ...masters, compute: dtype === 'f32' ? 0 : once, frozen: once }
+    return { ...masters, compute: forward + backward, frozen: forward }
   }
 }
 

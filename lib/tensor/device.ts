@@ -10,6 +10,8 @@ export class Device {
     readonly description: string,
     /** Whether bf16 arithmetic is faster than fp32 here. */
     readonly bf16: boolean,
+    /** Whether linear layers want their weights through `packWeight`; plain rows are as good where not. */
+    readonly packedWeights: boolean,
   ) {}
 
   /** Resolves when everything queued so far has run; rejects with the first error since the last await. */
@@ -70,13 +72,13 @@ function pickFastest(): DeviceInfo {
   return list.find((d) => d.available && d.name.startsWith('cuda')) ?? list.find((d) => d.available)!
 }
 
-function open({ name, available, reason, description, bf16 }: DeviceInfo): Device {
+function open({ name, available, reason, description, bf16, packedWeights }: DeviceInfo): Device {
   const known = opened.get(name)
   if (known) return known
   if (!available) {
     fail('Error', 'ERR_DEVICE', `[device] ${name} is not available: ${reason ?? 'no reason given'}`)
   }
-  const device = new Device(name, native.openDevice(name), description, bf16)
+  const device = new Device(name, native.openDevice(name), description, bf16, packedWeights)
   opened.set(name, device)
   return device
 }

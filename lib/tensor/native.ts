@@ -28,6 +28,8 @@ export interface DeviceInfo {
   description: string
   /** Whether bf16 arithmetic is faster than fp32 here; what `dtype: 'auto'` looks at. */
   bf16: boolean
+  /** Whether its GEMM reads weights in layouts of its own (`packWeight`); otherwise plain rows serve both directions. */
+  packedWeights: boolean
 }
 
 export interface MemoryInfo {

@@ -151,6 +151,7 @@ export class GRPOTrainer {
     const plan = memoryPlan({
       config,
       dtype: params.dtype,
+      device: params.device,
       rowsPerMicrobatch: this.config.tokensPerMicrobatch,
       kvMemory: this.options.rollout ? 0 : this.config.kvMemory,
       train: true,

@@ -119,6 +119,7 @@ export class SFTTrainer {
     const plan = memoryPlan({
       config,
       dtype: params.dtype,
+      device: params.device,
       rowsPerMicrobatch: this.config.tokensPerMicrobatch,
       kvMemory: 0,
       train: true,

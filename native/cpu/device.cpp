@@ -181,8 +181,8 @@ std::string describe() {
 
 DeviceProvider cpuDevices() {
   return {[] {
-            return std::vector<DeviceInfo>{
-                {"cpu", true, "", cpu::describe(), cpu::detectIsa() == cpu::Isa::kAvx512Bf16}};
+            return std::vector<DeviceInfo>{{"cpu", true, "", cpu::describe(),
+                                            cpu::detectIsa() == cpu::Isa::kAvx512Bf16, true}};
           },
           [](const std::string& name) { return name == "cpu"; },
           [](const std::string&, std::unique_ptr<Device>* device) -> Status {
