@@ -20,8 +20,8 @@ export interface MemoryPlan {
 export interface MemoryPlanInput {
   config: DecoderConfig
   dtype: ComputeDType
-  /** The device that it will run on: how many copies of a weight it wants. */
-  device: Pick<Device, 'packedWeights'>
+  /** The device that it will run on: how many copies of a weight it wants. Default: as many as the cpu. */
+  device?: Pick<Device, 'packedWeights'>
   /** Rows of the largest microbatch. */
   rowsPerMicrobatch: number
   /** Bytes that rollouts may use for keys and values. */

@@ -297,7 +297,7 @@ export class ParamStore {
   static bytes(
     config: DecoderConfig,
     dtype: ComputeDType,
-    { packedWeights }: Pick<Device, 'packedWeights'>,
+    { packedWeights }: Pick<Device, 'packedWeights'> = { packedWeights: true },
   ): { master: number; compute: number; frozen: number; grads: number } {
     const size = dtypeBytes[dtype]
     let values = 0
