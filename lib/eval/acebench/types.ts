@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../text/json.js'
 import type { DecodedCall } from '../../text/python/decode.js'
-import type { PyDict, PyValue } from '../../text/python/value.js'
+import type { PyValue } from '../../text/python/value.js'
 import type { Category } from './categories.js'
 
 export interface AceQuestion {
@@ -10,8 +10,8 @@ export interface AceQuestion {
   dialogue: string
   /** The sentence that tells the date; empty where none does. */
   time: string
-  /** Of preference questions: who the user is. */
-  profile: PyDict | null
+  /** Of preference questions: who the user is, as Python prints it; empty elsewhere. */
+  profile: string
   /** The descriptions as the file has them: prompts are made from them. */
   functions: readonly JsonObject[]
   /** The same, read for the checker. */
