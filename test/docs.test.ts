@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -54,7 +54,8 @@ test('files that the pages name exist', () => {
 test('the configs of the examples are right', () => {
   const configs = below('examples').filter((name) => name.endsWith('.yaml'))
   assert.ok(configs.length > 0)
-  for (const name of configs) (name.includes('sft') ? parseSFTRun : parseTrainRun)(readConfigFile(join(root, name)))
+  for (const name of configs)
+    (basename(name).startsWith('sft') ? parseSFTRun : parseTrainRun)(readConfigFile(join(root, name)))
 })
 
 test.run()

@@ -21,7 +21,10 @@ export interface Advice {
   smallerModel: string | null
   /** Memory of a device that would hold the run as it is. */
   deviceMemory: number
-  /** Devices of this size that could hold it, had each a part of masters, gradients and moments; null where no number could. */
+  /**
+   * Devices of this size that could hold it with settings that change memory alone, had each a part of masters, gradients and moments;
+   * null where no number could.
+   */
   devices: number | null
 }
 
@@ -119,11 +122,10 @@ const makers: readonly Maker[] = [...harmless, bf16, noReference, shorterAnswers
 function smallerModel(config: DecoderConfig, settings: MemorySettings, usable: number): string | null {
   const smaller = shapeNames
     .map((name) => ({ name, config: shapeConfig(name) }))
-    .filter((shape) => shape.config.family === config.family && size(shape.config) < size(config))
+    .filter((shape) => isOfSeries(shape.config, config) && size(shape.config) < size(config))
     .sort((a, b) => size(b.config) - size(a.config))
   const found = smaller.find((shape) => {
-    const harmlessly = harmless.reduce((s, make) => make(shape.config, s, usable)?.apply(s) ?? s, settings)
-    return fits(shape.config, settings, usable) || fits(shape.config, harmlessly, usable)
+    return fits(shape.config, settings, usable) || fits(shape.config, leanest(shape.config, settings, usable), usable)
   })
   return found?.name ?? null
 }
@@ -131,8 +133,20 @@ function smallerModel(config: DecoderConfig, settings: MemorySettings, usable: n
 const size = (config: DecoderConfig) =>
   config.numLayers * config.hiddenSize * (config.hiddenSize + config.intermediateSize)
 
+/** Models of one series end their turns alike. */
+const isOfSeries = (a: DecoderConfig, b: DecoderConfig) =>
+  a.family === b.family && a.eosTokenIds.join() === b.eosTokenIds.join()
+
+/** The settings with all that changes memory alone. */
+const leanest = (config: DecoderConfig, settings: MemorySettings, usable: number): MemorySettings =>
+  harmless.reduce((s, make) => make(config, s, usable)?.apply(s) ?? s, settings)
+
 function devicesThatFit(config: DecoderConfig, settings: MemorySettings, usable: number): number | null {
-  const { masters, gradients, moments, ...whole } = memoryParts(config, settings)
+  const least = settings.kvMemory === null ? null : leastKv(config, settings)
+  const { masters, gradients, moments, ...whole } = memoryParts(config, {
+    ...leanest(config, settings, usable),
+    kvMemory: least,
+  })
   const room = usable - Object.values(whole).reduce((sum, bytes) => sum + bytes, 0)
   return room > 0 ? Math.ceil((masters + gradients + moments) / room) : null
 }
