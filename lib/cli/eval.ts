@@ -8,6 +8,8 @@ import type { EvalReport } from '../eval/exact-match.js'
 import type { Estimate } from '../eval/intervals.js'
 import { type EvalRun, parseEvalRun } from '../train/config.js'
 import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
+import { evalBfclCommand } from './eval-bfcl.js'
+import { exitCodes } from './exit.js'
 import { parseNumber } from './generate.js'
 import { type ConfigOptions, settingsOf, withSettings } from './options.js'
 import { percent } from './ui/format.js'
@@ -26,12 +28,11 @@ interface Options extends ConfigOptions, EndpointFlags {
 export function evalCommand(program: Command): void {
   const command = program
     .command('eval')
+    .enablePositionalOptions()
     .description('ask a model the questions of a data set: exact match, format, names, length, with 95 % intervals')
-    .requiredOption(
-      '-m, --model <model>',
-      'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint',
-    )
-    .requiredOption('-d, --data <file>', 'questions with their right calls')
+    // required, but not where a benchmark below has its own: evaluateModel checks
+    .option('-m, --model <model>', 'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint')
+    .option('-d, --data <file>', 'questions with their right calls')
     .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
     .option('--max-tokens <n>', 'tokens an answer may have', parseNumber)
     .option('--limit <n>', 'asks so many questions at most', parseNumber)
@@ -48,9 +49,18 @@ Examples:
 Answers are greedy unless --set temperature=… says otherwise. Rates have Wilson's intervals, the length Student's.`,
     )
     .action(evaluateModel)
+  evalBfclCommand(command)
 }
 
-async function evaluateModel(options: Options): Promise<void> {
+async function evaluateModel(options: Options, command: Command): Promise<void> {
+  for (const flag of ['-m, --model <model>', '-d, --data <file>']) {
+    if (options[flag.includes('model') ? 'model' : 'data'] === undefined) {
+      command.error(`error: required option '${flag}' not specified`, {
+        code: 'commander.missingMandatoryOptionValue',
+        exitCode: exitCodes.usage,
+      })
+    }
+  }
   const flags = { model: options.model, promptFormat: options.promptFormat, maxCompletionLength: options.maxTokens }
   const dataset = options.data && { path: options.data, ...(options.limit !== undefined && { limit: options.limit }) }
   const run = parseEvalRun(settingsOf(undefined, { ...flags, dataset }, options.set))

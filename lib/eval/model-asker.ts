@@ -5,8 +5,10 @@ import type { Tokenizer } from '../text/tokenizer.js'
 import type { Answer, Asker, AskOptions, PromptPart, Question } from './asker.js'
 
 export interface ModelAskerOptions {
-  /** Default: a short name of what was opened; the caller knows it better. */
+  /** What tables and files call the model. */
   name: string
+  /** Tells its weights from others of the same name: stored answers belong to it. */
+  fingerprint?: string
   /** Most tokens of an answer. Default 1024. */
   maxTokens?: number
   /** Default 0: the likeliest token. */
@@ -33,7 +35,16 @@ export class ModelAsker implements Asker {
   readonly #options: Required<ModelAskerOptions>
 
   constructor(model: AskedModel, options: ModelAskerOptions) {
-    const defaults = { maxTokens: 1024, temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0, kvMemory: 2 ** 30 }
+    const defaults = {
+      fingerprint: '',
+      maxTokens: 1024,
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      seed: 0,
+      kvMemory: 2 ** 30,
+    }
     this.#model = model
     this.#options = { ...defaults, ...options }
     this.name = options.name
@@ -43,7 +54,7 @@ export class ModelAsker implements Asker {
 
   async ask(questions: readonly Question[], { onAnswer, onProgress, signal }: AskOptions): Promise<void> {
     const { tokenizer, config, engine } = this.#model
-    const { maxTokens, kvMemory, name: _, ...sampling } = this.#options
+    const { maxTokens, kvMemory, name: _name, fingerprint: _print, ...sampling } = this.#options
     const asked: { id: string; prompt: number[] }[] = []
     for (const question of questions) {
       const made = this.#prompt(question)

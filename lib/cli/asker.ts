@@ -1,0 +1,107 @@
+// The model of a benchmark: the weights in this process, or an endpoint.
+
+import { createHash } from 'node:crypto'
+import type { Asker, AskProgress } from '../eval/asker.js'
+import type { Model } from '../model.js'
+import { parseEvalRun } from '../train/config.js'
+import type { EndpointFlags } from './endpoint-flags.js'
+import { type ConfigOptions, settingsOf } from './options.js'
+import { dim, printable } from './ui/style.js'
+
+export interface AskerFlags extends ConfigOptions, EndpointFlags {
+  model: string
+  data: string
+  maxTokens?: number
+}
+
+export interface Asking {
+  onProgress: (progress: AskProgress) => void
+  signal: AbortSignal
+}
+
+export interface OpenedAsker {
+  asker: Asker
+  /** One line that says which model was opened. */
+  description: string
+  /** Runs `work` under a progress bar; the first Ctrl-C aborts it, and what was answered stays stored. */
+  asking<T>(total: number, work: (asking: Asking) => Promise<T>): Promise<T>
+  /** Tokens and cost of an endpoint as one line; empty for local models. */
+  usage(): string
+  close(): void
+}
+
+/** Opens `--model`, here or at `--endpoint`. `--set` changes sampling, device, dtype and memory as for other evaluations. */
+export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
+  const given = { model: flags.model, maxCompletionLength: flags.maxTokens ?? 1024, dataset: flags.data }
+  const run = parseEvalRun(settingsOf(undefined, given, flags.set))
+  const { temperature, topP, topK, minP, seed, maxCompletionLength: maxTokens, kvMemory } = run
+  const { Progress } = await import('./ui/progress.js')
+  const progress = new Progress(true)
+  const sampling = { maxTokens, temperature, topP, topK, minP }
+  if (flags.endpoint !== undefined) {
+    const { asking, describeUsage, openEndpoint } = await import('./endpoint.js')
+    const { EndpointAsker } = await import('../eval/endpoint-asker.js')
+    const endpoint = openEndpoint(run.model, flags, (reason) => progress.line(dim(`  again: ${printable(reason)}`)))
+    return {
+      asker: new EndpointAsker(endpoint, sampling),
+      description: `${run.model} at ${endpoint.settings.url}`,
+      asking: (total, work) =>
+        asking({ name: 'answers', total, endpoint, flags, progress }, ({ signal, onProgress }) =>
+          work({ signal, onProgress: ({ done, total: of }) => onProgress({ done, total: of }) }),
+        ),
+      usage: () => describeUsage(endpoint, flags),
+      close: () => endpoint.close(),
+    }
+  }
+  const { describeModel, openModel } = await import('./inputs.js')
+  const { ModelAsker } = await import('../eval/model-asker.js')
+  const model = await openModel(run)
+  const fingerprint = await fingerprintOf(model)
+  return {
+    asker: new ModelAsker(model, {
+      ...sampling,
+      name: run.model,
+      fingerprint,
+      kvMemory,
+      ...(seed !== undefined && { seed }),
+    }),
+    description: describeModel(model),
+    asking: (total, work) => underBar(progress, total, work),
+    usage: () => '',
+    close: () => model.dispose(),
+  }
+}
+
+/** Tells weights apart by what they compute, so that answers of a run's last checkpoint are not taken for those of its next. */
+async function fingerprintOf(model: Model): Promise<string> {
+  const probe = Array.from({ length: 16 }, (_, i) => (i * 7919 + 1) % model.config.vocabSize)
+  const [logprobs] = await model.logprobs([probe])
+  return createHash('sha256').update(new Uint8Array(logprobs!.buffer)).digest('base64url').slice(0, 16)
+}
+
+async function underBar<T>(
+  progress: import('./ui/progress.js').Progress,
+  total: number,
+  work: (asking: Asking) => Promise<T>,
+): Promise<T> {
+  const { onInterrupt } = await import('./interrupt.js')
+  const abort = new AbortController()
+  const interrupt = onInterrupt(
+    () => {
+      const stopped = new Error('[eval] stopped; the answers so far are stored, the same command goes on')
+      abort.abort(Object.assign(stopped, { code: 'ERR_STOPPED' }))
+    },
+    (line) => progress.line(`  ${line}`),
+    'Stopping: the answers so far are stored. Press Ctrl-C again to end at once.',
+  )
+  progress.start('answers', total)
+  try {
+    return await work({
+      signal: abort.signal,
+      onProgress: ({ done, tokensPerSecond }) => progress.update(done, `${tokensPerSecond.toFixed(0)} tokens/s`),
+    })
+  } finally {
+    interrupt.dispose()
+    progress.stop()
+  }
+}

@@ -1,0 +1,31 @@
+import { printJson } from '../../text/json-print.js'
+import { pyRepr } from '../../text/python/repr.js'
+import type { FailureEntry } from '../failures-page.js'
+import { categoryName, isRelevance } from './categories.js'
+import type { BfclReport, Judged } from './evaluate.js'
+
+/** Every failed question of a report, in the tables' order. */
+export function failuresOf(report: BfclReport): FailureEntry[] {
+  return [...report.judged.values()].flat().flatMap((judged) => {
+    return judged.verdict.valid ? [] : [failure(judged, report)]
+  })
+}
+
+function failure({ question, answer, verdict }: Judged, { version }: BfclReport): FailureEntry {
+  const calls = answer.calls?.map(({ name, arguments: source }) => `${name} ${source}`) ?? []
+  return {
+    id: question.id,
+    category: categoryName(question.category, version),
+    errorType: verdict.errorType ?? '',
+    reasons: verdict.errors,
+    question: question.messages.map(({ role, content }) => `${role}: ${content}`).join('\n\n'),
+    answer: [answer.text, ...calls].filter((text) => text !== '').join('\n') || '(nothing)',
+    expected: expected(question),
+    more: [{ title: 'Functions', text: question.functions.map((description) => printJson(description)).join('\n\n') }],
+  }
+}
+
+function expected({ category, possibleAnswer }: Judged['question']): string {
+  if (!isRelevance(category)) return Array.isArray(possibleAnswer) ? possibleAnswer.map(pyRepr).join('\n') : ''
+  return category === 'live_relevance' ? 'a call' : 'no call'
+}

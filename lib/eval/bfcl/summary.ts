@@ -1,0 +1,86 @@
+// A report as rows for people: categories with intervals, and the paper's table with ours in it.
+
+import { type Estimate, wilson } from '../intervals.js'
+import { type PaperScores, paperScores } from './aggregate.js'
+import { categories, categoryName, questionCount } from './categories.js'
+import type { BfclReport } from './evaluate.js'
+import { paperRows } from './paper.js'
+
+export interface CategoryRow extends Estimate {
+  name: string
+  correct: number
+  total: number
+  /** Questions that the whole category has. */
+  of: number
+}
+
+/** What was evaluated, in the tables' order, with Wilson's 95 % intervals. */
+export function categoryRows({ counts, version }: BfclReport): CategoryRow[] {
+  return categories.flatMap((category) => {
+    const name = categoryName(category, version)
+    const count = counts.get(name)
+    if (!count) return []
+    return [{ name, ...count, of: questionCount(category, version), ...wilson(count.correct, count.total) }]
+  })
+}
+
+export function categoryTotals(report: BfclReport): { correct: number; total: number } {
+  const counts = [...report.counts.values()]
+  const sum = (key: 'correct' | 'total') => counts.reduce((total, count) => total + count[key], 0)
+  return { correct: sum('correct'), total: sum('total') }
+}
+
+export function tokensOf(report: BfclReport): { prompt: number; answer: number } {
+  const answers = [...report.judged.values()].flat().map(({ answer }) => answer)
+  return {
+    prompt: answers.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
+    answer: answers.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
+  }
+}
+
+interface TextTable {
+  header: string[]
+  rows: string[][]
+}
+
+const share = (value: number | null) => (value === null ? '–' : (100 * value).toFixed(2))
+
+export function categoryTable(report: BfclReport): TextTable {
+  return {
+    header: [`BFCL ${report.version}`, 'correct', 'of', '%', '95 % interval'],
+    rows: categoryRows(report).map(({ name, correct, total, of, value, low, high }) => [
+      name,
+      String(correct),
+      total === of ? String(total) : `${total} (of ${of})`,
+      share(value),
+      `${share(low)} to ${share(high)}`,
+    ]),
+  }
+}
+
+const shown: readonly [string, keyof PaperScores][] = [
+  ['NL simple', 'nonLiveSimple'],
+  ['multiple', 'nonLiveMultiple'],
+  ['parallel', 'nonLiveParallel'],
+  ['par. mult.', 'nonLiveParallelMultiple'],
+  ['L simple', 'liveSimple'],
+  ['multiple', 'liveMultiple'],
+  ['parallel', 'liveParallel'],
+  ['par. mult.', 'liveParallelMultiple'],
+  ['Non-live', 'nonLive'],
+  ['Live', 'live'],
+  ['Overall', 'overall'],
+  ['Live AST', 'liveAst'],
+]
+
+/** Table 2 of Tool-N1's paper with this model's row at the end; dashes where its categories were not all evaluated. */
+export function paperTable(report: BfclReport): TextTable {
+  const own = paperScores(report.counts, report.version)
+  return {
+    header: ['model', ...shown.map(([title]) => title)],
+    rows: [
+      ...paperRows.map((row) => [row.model, ...shown.map(([, key]) => row[key].toFixed(2))]),
+      [report.model, ...shown.map(([, key]) => share(own[key]))],
+    ],
+  }
+}
