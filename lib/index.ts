@@ -3,6 +3,7 @@
 export type { Example, Message, Tool } from './data/example.js'
 export { type Dataset, type DatasetOptions, type DatasetReport, loadDataset } from './data/load.js'
 export type { CodedError } from './errors.js'
+export { type EndpointEvalReport, type EndpointEvalSettings, evaluateEndpoint } from './eval/endpoint.js'
 export { type EvalSettings, evaluate } from './eval/evaluate.js'
 export type { EvalReport } from './eval/exact-match.js'
 export type { Estimate } from './eval/intervals.js'
@@ -12,6 +13,15 @@ export { type CallMatch, matchToolCalls, type ToolCall, type Truth } from './rew
 export { type ParsedReply, parseToolCalls, type Variant } from './reward/parse.js'
 export { scoreToolCalls, type ToolCallScore, toolCallReward } from './reward/tool-call.js'
 export type { RewardFunction, RewardResult, RewardSample, Score, WeightedReward } from './reward/types.js'
+export {
+  type DistillSettings,
+  type DistillStats,
+  distill,
+  distillStats,
+  type Lesson as DistilledLesson,
+} from './rollout/distill/distill.js'
+export { Endpoint, type OpenEndpointOptions as EndpointOptions } from './rollout/endpoint/endpoint.js'
+export type { ChatAnswer, ChatRequest } from './rollout/endpoint/types.js'
 export type { Rollout, RolloutEngine, RolloutProgress, SamplingSettings } from './rollout/types.js'
 export { type Device, device, devices } from './tensor/device.js'
 export { keep, scope } from './tensor/scope.js'

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import { readConfigFile } from '../../lib/cli/config-file.js'
 import { makePlan, type Planned } from '../../lib/cli/plan/plan.js'
+import { bytes } from '../../lib/cli/ui/format.js'
 import { grpoPart, parseSFTRun, parseTrainRun } from '../../lib/train/config.js'
 
 const folder = fileURLToPath(new URL('../../../examples/tool-n1/', import.meta.url))
@@ -143,6 +144,17 @@ test('every recipe can be planned without weights and without its data', async (
     // One device of 80 GB holds full training of 1.5B, and no recipe of more.
     const small = ['rl-0.5b.yaml', 'rl-1.5b.yaml'].includes(basename(file))
     assert.is(plan.advice === null, small, file)
+  }
+})
+
+test('the table of docs/recipes.md is what the plans say', async () => {
+  const page = readFileSync(join(folder, '../../docs/recipes.md'), 'utf8')
+  const rows = [...page.matchAll(/^\| `([\w.-]+\.yaml)` \| ([\d.]+) B \| ([\d.]+ GB) \|$/gm)]
+  assert.is(rows.length, 7)
+  for (const [, file, billions, memory] of rows) {
+    const plan = await makePlan(planned(file!), { examples: 5518 })
+    assert.is((plan.parameters / 1e9).toFixed(2), billions, file)
+    assert.is(bytes(plan.memory.total), memory, file)
   }
 })
 

@@ -79,9 +79,12 @@ export async function makePlan(planned: Planned, flags: PlanFlags): Promise<Plan
 
   const dtype = run.dtype === 'fp32' ? 'f32' : 'bf16'
   if (run.dtype === 'auto') notes.push('dtype is auto: counted as bf16')
+  if (run.device === 'auto')
+    notes.push('device is auto: memory is counted as on the cpu, which keeps more copies of the weights than a GPU')
   const settings: MemorySettings = {
     ...limits,
     dtype,
+    packedWeights: run.device === 'cpu' || run.device === 'auto',
     tokensPerMicrobatch: run.tokensPerMicrobatch,
     gradientCheckpointing: run.gradientCheckpointing,
     kvMemory: kind === 'grpo' ? run.kvMemory : null,

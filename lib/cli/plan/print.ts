@@ -108,7 +108,7 @@ export function whatWould({ changes, smallerModel, deviceMemory, devices }: Advi
     smallerModel && `${smallerModel} would fit into this one, at most with settings that change memory alone`,
     !changes &&
       devices !== null &&
-      `${devices} of these devices could, with masters, gradients and moments split among them, which this version does not do`,
+      `${devices} of these devices could, with weights, gradients and moments split among them, which this version does not do`,
   ]
     .filter(Boolean)
     .join('; ')

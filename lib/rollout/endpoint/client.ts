@@ -1,4 +1,4 @@
-import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
+import type { OpenAI } from 'openai'
 import { codedError } from '../../errors.js'
 import { readAnswer } from './answer.js'
 import type { RequestBody } from './body.js'
@@ -16,27 +16,14 @@ const shortestSecret = 8
  * are made here, because an answer that cannot be read deserves one as well, and its log would hold prompts.
  */
 export class EndpointClient {
-  readonly #openai: OpenAI
+  /** Loaded with the first request: a tenth of a second that other users of this package do not pay. */
+  #library: Promise<Library> | null = null
   readonly #gate = new Gate()
 
   constructor(
     private readonly settings: EndpointSettings,
     private readonly onRetry: (reason: string, seconds: number) => void = () => {},
-  ) {
-    this.#openai = new OpenAI({
-      baseURL: settings.url,
-      apiKey: settings.apiKey ?? 'none',
-      // Keys and names of OpenAI's in the environment are not for other servers.
-      adminAPIKey: null,
-      organization: null,
-      project: null,
-      webhookSecret: null,
-      maxRetries: 0,
-      timeout: settings.timeout * 1000,
-      logLevel: 'off',
-      fetch: boundedFetch((text) => this.#redact(text)),
-    })
-  }
+  ) {}
 
   /**
    * One answer, after as many attempts as the settings allow. A signal ends the waiting between attempts; an exchange that is under way
@@ -47,14 +34,15 @@ export class EndpointClient {
    */
   async complete(body: RequestBody, signal?: AbortSignal): Promise<ChatAnswer> {
     const { retries, backoff, timeout } = this.settings
+    const library = await (this.#library ??= openLibrary(this.settings, (text) => this.#redact(text)))
     for (let attempt = 1; ; attempt++) {
       await this.#gate.wait(signal)
       signal?.throwIfAborted()
       try {
-        return await this.#exchange(body)
+        return await this.#exchange(body, library)
       } catch (error) {
         if (signal?.aborted) throw signal.reason
-        const failure = this.#failureOf(error, timeout)
+        const failure = this.#failureOf(error, timeout, library)
         const spent = attempt > retries
         if (failure.kind !== 'again' || spent || (failure.retryAfter ?? 0) > mostRetryAfter) {
           throw this.#final(failure, attempt)
@@ -67,12 +55,13 @@ export class EndpointClient {
     }
   }
 
-  async #exchange(body: RequestBody): Promise<ChatAnswer> {
-    const response = await this.#openai.post('/chat/completions', { body }).asResponse()
+  async #exchange(body: RequestBody, { openai }: Library): Promise<ChatAnswer> {
+    const response = await openai.post('/chat/completions', { body }).asResponse()
     return readAnswer(await response.text())
   }
 
-  #failureOf(error: unknown, timeout: number): Failure {
+  #failureOf(error: unknown, timeout: number, { errors }: Library): Failure {
+    const { APIConnectionError, APIConnectionTimeoutError, APIError } = errors
     const again = (reason: string): Failure => ({ kind: 'again', reason: this.#redact(reason), retryAfter: null })
     if (error instanceof APIConnectionTimeoutError) return again(`no answer within ${timeout} s`)
     if (error instanceof APIConnectionError) return again(`no connection: ${rootMessage(error)}`)
@@ -103,6 +92,29 @@ export class EndpointClient {
     const { apiKey } = this.settings
     return apiKey && apiKey.length >= shortestSecret ? text.replaceAll(apiKey, '[key]') : text
   }
+}
+
+interface Library {
+  openai: OpenAI
+  errors: Pick<typeof import('openai'), 'APIError' | 'APIConnectionError' | 'APIConnectionTimeoutError'>
+}
+
+async function openLibrary(settings: EndpointSettings, clean: (text: string) => string): Promise<Library> {
+  const errors = await import('openai')
+  const openai = new errors.OpenAI({
+    baseURL: settings.url,
+    apiKey: settings.apiKey ?? 'none',
+    // Keys and names of OpenAI's in the environment are not for other servers.
+    adminAPIKey: null,
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    maxRetries: 0,
+    timeout: settings.timeout * 1000,
+    logLevel: 'off',
+    fetch: boundedFetch(clean),
+  })
+  return { openai, errors }
 }
 
 /** What lies at the bottom: "fetch failed" has "connect ECONNREFUSED" as its cause. */

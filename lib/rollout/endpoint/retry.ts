@@ -53,10 +53,17 @@ export class Gate {
 
   async wait(signal?: AbortSignal): Promise<void> {
     for (let left = this.#opens - performance.now(); left > 0; left = this.#opens - performance.now()) {
-      await sleep(left, undefined, signal && { signal })
+      await pause(left / 1000, signal)
     }
   }
 }
 
-export const pause = (seconds: number, signal?: AbortSignal): Promise<void> =>
-  sleep(seconds * 1000, undefined, signal && { signal })
+/** Waits so many seconds. @throws the signal's reason */
+export async function pause(seconds: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await sleep(seconds * 1000, undefined, signal && { signal })
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  }
+}

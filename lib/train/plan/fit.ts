@@ -22,7 +22,7 @@ export interface Advice {
   /** Memory of a device that would hold the run as it is. */
   deviceMemory: number
   /**
-   * Devices of this size that could hold it with settings that change memory alone, had each a part of masters, gradients and moments;
+   * Devices of this size that could hold it with settings that change memory alone, had each a part of weights, gradients and moments;
    * null where no number could.
    */
   devices: number | null
@@ -143,10 +143,7 @@ const leanest = (config: DecoderConfig, settings: MemorySettings, usable: number
 
 function devicesThatFit(config: DecoderConfig, settings: MemorySettings, usable: number): number | null {
   const least = settings.kvMemory === null ? null : leastKv(config, settings)
-  const { masters, gradients, moments, ...whole } = memoryParts(config, {
-    ...leanest(config, settings, usable),
-    kvMemory: least,
-  })
-  const room = usable - Object.values(whole).reduce((sum, bytes) => sum + bytes, 0)
-  return room > 0 ? Math.ceil((masters + gradients + moments) / room) : null
+  const { activations, kv, ...split } = memoryParts(config, { ...leanest(config, settings, usable), kvMemory: least })
+  const room = usable - activations - kv
+  return room > 0 ? Math.ceil(Object.values(split).reduce((sum, bytes) => sum + bytes, 0) / room) : null
 }

@@ -7,6 +7,8 @@ import { sampleNeeds } from '../../rollout/scheduler.js'
 /** What of a run's settings decides its memory. */
 export interface MemorySettings {
   dtype: ComputeDType
+  /** The device keeps weights in layouts of its GEMM's own (the cpu does), not in rows: more copies. */
+  packedWeights: boolean
   tokensPerMicrobatch: number
   gradientCheckpointing: boolean
   /** Tokens of the longest prompt and of the longest answer; a microbatch holds at least one of both. */
@@ -35,13 +37,14 @@ export function memoryParts(config: DecoderConfig, settings: MemorySettings): Me
   const plan = memoryPlan({
     config,
     dtype,
+    device: settings,
     rowsPerMicrobatch: Math.max(tokensPerMicrobatch, maxPrompt + maxCompletion),
     kvMemory: kvMemory ?? 0,
     train: true,
     reference,
     checkpointActivations: settings.gradientCheckpointing,
   })
-  const weights = ParamStore.bytes(config, dtype)
+  const weights = ParamStore.bytes(config, dtype, settings)
   return {
     masters: weights.master,
     copies: weights.compute,

@@ -311,6 +311,19 @@ test('an abort starts nothing more and keeps what is under way', async ({ server
   assert.is(open({ cache }).stored.answers, server.seen.length)
 })
 
+test('an abort does not wait for a server that asks for patience', async ({ server, open }) => {
+  server.behave((_s, _i, response) => sendJson(response, 429, {}, { 'retry-after': '300' }))
+  for (const backoff of [0.01, 300]) {
+    const abort = new AbortController()
+    const start = performance.now()
+    const asked = errorOf(open({ backoff }).ask(question('a'), abort.signal))
+    server.behave((_s, _i, response) => sendJson(response, 500, {}))
+    setTimeout(() => abort.abort(new Error('enough')), 100)
+    assert.is((await asked).message, 'enough')
+    assert.ok(performance.now() - start < 5000)
+  }
+})
+
 test('native tools, and a conversation with calls and results', async ({ server, open }) => {
   server.behave((_s, _i, response) => {
     const call = (name: string, args: unknown) => ({ id: 'x', type: 'function', function: { name, arguments: args } })

@@ -81,6 +81,7 @@ test('without data only maxSteps tells the length', () => {
 
 const settings: MemorySettings = {
   dtype: 'bf16',
+  packedWeights: false,
   tokensPerMicrobatch: 30720,
   gradientCheckpointing: false,
   maxPrompt: 4096,
@@ -92,17 +93,22 @@ const settings: MemorySettings = {
 test('the parts of memory are those of the plan that training is held against', () => {
   for (const name of shapeNames) {
     const config = shapeConfig(name)
-    for (const reference of [false, true]) {
+    for (const [reference, packedWeights] of [
+      [false, true],
+      [true, true],
+      [true, false],
+    ] as const) {
       const plan = memoryPlan({
         config,
         dtype: 'bf16',
+        device: { packedWeights },
         rowsPerMicrobatch: 30720,
         kvMemory: 20e9,
         train: true,
         reference,
         checkpointActivations: false,
       })
-      const parts = memoryParts(config, { ...settings, reference })
+      const parts = memoryParts(config, { ...settings, reference, packedWeights })
       assert.is(totalOf(parts), plan.total, name)
       assert.is(parts.masters + parts.copies + parts.reference, plan.model)
     }
