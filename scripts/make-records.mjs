@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Writes COUNT records in xLAM's format, about 1.6 kB each as in xLAM 60k, for measurements of `callgrad data`: the same file for the same
-// count and seed. One record in a thousand is broken.
+// count and seed. Ids and questions differ, tools and answers come from a pool of 5,000. One record in a thousand is broken.
 //
 //   node scripts/make-records.mjs COUNT FILE [SEED]
 
@@ -42,19 +42,20 @@ const argumentOf = (type, random) =>
     'List[int]': [1, 2],
   })[type.split(',')[0]]
 
-function record(index, seed) {
-  const random = Random.of('records', seed, index)
+function answered(index, seed) {
+  const random = Random.of('answered', seed, index)
   const tools = Array.from({ length: random.integer(1, 4) }, () => tool(random))
   const answers = random.sample(tools, random.integer(1, 2)).map(({ name, parameters }) => ({
     name,
     arguments: Object.fromEntries(Object.entries(parameters).map(([key, { type }]) => [key, argumentOf(type, random)])),
   }))
-  const text = JSON.stringify({
-    id: index,
-    query: `${sentence(random, random.integer(10, 40))}?`,
-    tools: JSON.stringify(tools),
-    answers: JSON.stringify(answers),
-  })
+  return JSON.stringify({ tools: JSON.stringify(tools), answers: JSON.stringify(answers) }).slice(1)
+}
+
+function record(index, seed, pool) {
+  const random = Random.of('records', seed, index)
+  const query = `${sentence(random, random.integer(10, 40))}?`
+  const text = `{"id":${index},"query":"${query}",${random.pick(pool)}`
   return random.chance(0.001) ? text.slice(0, -20) : text
 }
 
@@ -64,9 +65,10 @@ if (!(Number(count) > 0) || !path) {
   process.exit(2)
 }
 const file = openSync(path, 'w')
+const pool = Array.from({ length: 5000 }, (_, i) => answered(i, Number(seed)))
 let lines = []
 for (let i = 0; i < Number(count); i++) {
-  lines.push(record(i, Number(seed)), '\n')
+  lines.push(record(i, Number(seed), pool), '\n')
   if (lines.length >= 4000 || i === Number(count) - 1) {
     writeSync(file, lines.join(''))
     lines = []

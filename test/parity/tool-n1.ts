@@ -60,7 +60,7 @@ interface SampleRow {
  * Messages to the byte, answers as values. Where the released parser cut an argument (`official_agrees` is false) its cut also stands in
  * the messages of later turns; there the calls of those turns are compared with the calls that were written into the record.
  */
-function checkSamples(path: string, result: FamilyResult): void {
+export function checkSamples(path: string, result: FamilyResult): void {
   for (const [i, line] of lines(path).entries()) {
     const lossless = parseJson(line) as JsonObject
     const row = JSON.parse(line) as SampleRow
