@@ -3,7 +3,6 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Command } from 'commander'
-import type { Example } from '../data/example.js'
 import { fail } from '../errors.js'
 import type { DistillStats, Lesson } from '../rollout/distill/distill.js'
 import type { RejectionReason } from '../rollout/distill/judge.js'
@@ -75,6 +74,7 @@ async function distillData(options: Options): Promise<void> {
   const run = parseDistillRun(settingsOf(undefined, flags, options.set))
   const { asking, describeUsage, openEndpoint, usageOf } = await import('./endpoint.js')
   const { describeExamples, openExamples } = await import('./examples.js')
+  const { linesWithReplies } = await import('../data/lessons.js')
   const { distill, distillStats } = await import('../rollout/distill/distill.js')
   const { Progress } = await import('./ui/progress.js')
   const data = await openExamples(run.dataset, run)
@@ -94,7 +94,10 @@ async function distillData(options: Options): Promise<void> {
     const stats = distillStats(lessons)
     const usage = usageOf(endpoint, options)
     const report = { form, tries, temperature, ...stats, withoutTruth: data.examples.length - examples.length }
-    writeWhole(options.output, lessonLines(examples, lessons))
+    const { format } = run.dataset
+    const kept = new Map(lessons.flatMap(({ id, reply }) => (reply === null ? [] : [[id, reply] as const])))
+    const lines = await linesWithReplies(run.dataset.path, kept, format === 'auto' ? undefined : format)
+    writeWhole(options.output, lines.map((line) => `${line}\n`).join(''))
     writeWhole(`${options.output}.stats.json`, `${JSON.stringify({ ...report, model: run.model }, null, 2)}\n`)
     if (options.rejected) writeWhole(options.rejected, rejectedLines(lessons))
     if (options.json) console.log(JSON.stringify({ ...report, usage }))
@@ -103,18 +106,6 @@ async function distillData(options: Options): Promise<void> {
     endpoint.close()
     progress.stop()
   }
-}
-
-/** Kept examples as plain conversations, the reply as the last message; any prompt format that was chosen is in them. */
-function lessonLines(examples: readonly Example[], lessons: readonly Lesson[]): string {
-  return examples
-    .map(({ id, messages, tools, truth }, i) => {
-      const reply = lessons[i]?.reply ?? null
-      if (reply === null) return ''
-      const turns = [...messages, { role: 'assistant', content: reply }]
-      return `${JSON.stringify({ id, messages: turns, ...(tools.length > 0 && { tools }), truth })}\n`
-    })
-    .join('')
 }
 
 function rejectedLines(lessons: readonly Lesson[]): string {

@@ -84,6 +84,11 @@ test('killed at any instant it goes on; what it writes is data for sft', async (
     assert.match(messages[0]!.content, 'get_weather')
   }
 
+  // Another prompt format can still be chosen.
+  const native = await loadDataset(join(folder, 'kept.jsonl'), { prompt: 'native' })
+  assert.is(native.examples[0]?.tools.length, 1)
+  assert.is(native.examples[0]?.messages.length, 1)
+
   // The same from nothing, in one go, and without reasons: from the stored answers alone.
   const whole = await startCallgrad(args(server.url, 'fresh.jsonl', '--cache', 'fresh-answers.jsonl'), folder).ended
   assert.is(whole.code, 0, whole.err)
