@@ -19,6 +19,7 @@ Napi::Value Addon::devices(const Napi::CallbackInfo& info) {
     if (!d.reason.empty()) o.Set("reason", d.reason);
     o.Set("description", d.description);
     o.Set("bf16", d.bf16);
+    o.Set("replays", d.replays);
     o.Set("packedWeights", d.packed);
     list.Set(list.Length(), o);
   }

@@ -36,7 +36,7 @@ const addonOf = (root) => filesBelow(join(root, 'build', 'Release')).find((file)
 async function native({ root, steps, log }) {
   if (!existsSync(join(root, 'CMakeLists.txt'))) return false
   const stampFile = join(root, 'build', '.stamp')
-  const stamp = fingerprint(root, ['native', 'bindings', 'CMakeLists.txt'], [process.platform, process.arch])
+  const stamp = fingerprint(root, ['native', 'bindings', 'cmake', 'CMakeLists.txt'], [process.platform, process.arch])
   if (stampIs(stampFile, stamp) && addonOf(root)) return false
 
   const tools = await ensureToolchain({
@@ -85,7 +85,8 @@ function dropForeignCache(root) {
   if (home !== root) for (const name of readdirSync(build)) rmSync(join(build, name), { recursive: true, force: true })
 }
 
-async function types({ root, steps, log }) {
+/** The compiled TypeScript, where something changed. */
+export async function types({ root, steps, log }) {
   const stampFile = join(root, 'dist', '.stamp')
   const stamp = fingerprint(root, ['lib', 'test', 'tsconfig.json', 'package-lock.json'])
   if (stampIs(stampFile, stamp)) return false

@@ -1,8 +1,8 @@
 // Rollouts on a device: prefill writes a prompt's keys and values into pages, a decode step draws a token for every row.
 //
 // Everything that changes from step to step (tokens, positions, lengths, slots) lives on the device, so a step is queued
-// without knowing what the one before it drew. The rows' buffers are made anew when the batch's composition changes: the
-// allocator hands out the same memory again, and a steady batch allocates nothing.
+// without knowing what the one before it drew, and, on a device for which that is cheaper, is recorded once and replayed: as
+// sequences come and go only tables change, and rows that are left over hold no sequence.
 
 import {
   attention,
@@ -10,15 +10,18 @@ import {
   decodeAdvance,
   decodeAttention,
   decodeSlots,
+  fill,
   gatherRows,
   kvRead,
   kvWrite,
   linear,
   sample,
 } from '../tensor/ops.generated.js'
+import { record } from '../tensor/recording.js'
 import { keep, scope } from '../tensor/scope.js'
 import { segmentTables } from '../tensor/segments.js'
 import { empty, type Tensor, tensor, write } from '../tensor/tensor.js'
+import { DecodeBuffers, type DecodeRows, padded, recordedRows, writeRows } from './decode-rows.js'
 import { runLayers, Workspace } from './inference.js'
 import type { KvCache } from './kv-cache.js'
 import type { ParamStore } from './params.js'
@@ -35,32 +38,13 @@ export interface DrawSettings {
   step: number
 }
 
-/** Rows whose logits exist at once: enough for the head's GEMM to run at full speed, little enough to stay near the cache. */
-const rowsPerHead = 64
-
-/** The rows of a composition with their state on the device. B rows, G groups. */
-interface Rows {
-  count: number
-  workspace: Workspace
-  tokens: Tensor // [B] drawn last, the input of the next step
-  logprobs: Tensor // f32 [B]
-  positions: Tensor // [B] of the last input
-  ownLens: Tensor // [B]
-  ownPages: Tensor // [B, ownWidth]
-  slots: Tensor // [B]
-  keys: Tensor // [B, 4]
-  rowGroup: Tensor // [B]
-  prefixPages: Tensor // [G, prefixWidth]
-  prefixLens: Tensor // [G]
-  /** Runs of at most {@link rowsPerHead} rows: their hidden states, logits and what is drawn, as views. */
-  heads: { hidden: Tensor; logits: Tensor; keys: Tensor; positions: Tensor; token: Tensor; logprob: Tensor }[]
-}
-
 /** A decoder over a paged cache. Neither the weights nor the cache are its own. */
 export class DecoderSteps implements StepModel {
   readonly #scale: number
-  #rows: Rows | null = null
-  #owned: Tensor[] = []
+  #buffers: DecodeBuffers | null = null
+  #rows: DecodeRows | null = null
+  /** Rows that hold a sequence. */
+  #used = 0
 
   constructor(
     private readonly params: ParamStore,
@@ -134,76 +118,66 @@ export class DecoderSteps implements StepModel {
   }
 
   compose(batch: DecodeBatch): void {
-    const { params, draw } = this
-    const { device, config } = params
-    const count = batch.tokens.length
-    const before = this.#owned
-    this.#owned = []
-    const own = <T extends Tensor>(t: T): T => {
-      this.#owned.push(keep(t))
-      return t
-    }
-    const ints = (data: Int32Array, shape: number[] = [data.length]) => own(tensor(data, shape, { device }))
-    const tokens = own(scope(() => this.#carryTokens(batch)))
-    this.#rows?.workspace.dispose()
-    for (const t of before) t.dispose()
-    this.#rows = null
-    const groups = batch.prefixLengths.length
-    const rowGroup = new Int32Array(count)
-    for (let g = 0; g < groups; g++) rowGroup.fill(g, batch.groupRows[g]!, batch.groupRows[g + 1]!)
-    const keys = new Int32Array(count * 4)
-    for (let i = 0; i < count; i++) keys.set([draw.seed, draw.step, batch.promptIds[i]!, batch.samples[i]!], i * 4)
-    const workspace = new Workspace(params, count)
-    const rows: Rows = {
-      count,
-      workspace,
-      tokens,
-      logprobs: own(empty([count], { device })),
-      positions: ints(batch.positions.map((p) => p - 1)), // a step begins by counting its token
-      ownLens: ints(batch.ownLengths),
-      ownPages: ints(batch.ownPages, [count, batch.ownWidth]),
-      slots: own(empty([count], { device, dtype: 'i32' })),
-      keys: ints(keys, [count, 4]),
-      rowGroup: ints(rowGroup),
-      prefixPages: ints(batch.prefixPages, [groups, batch.prefixWidth]),
-      prefixLens: ints(batch.prefixLengths),
-      heads: [],
-    }
-    const logits = own(empty([Math.min(count, rowsPerHead), config.vocabSize], { device }))
-    for (let begin = 0; begin < count; begin += rowsPerHead) {
-      const end = Math.min(begin + rowsPerHead, count)
-      const part = (t: Tensor) => own(t.rows(begin, end))
-      rows.heads.push({
-        hidden: part(workspace.normed),
-        logits: own(logits.rows(0, end - begin)),
-        keys: part(rows.keys),
-        positions: part(rows.positions),
-        token: part(rows.tokens),
-        logprob: part(rows.logprobs),
+    const used = batch.tokens.length
+    const count = this.params.device.replays ? recordedRows(used) : used
+    const tokens = scope(() => this.#carryTokens(batch))
+    try {
+      const rows = this.#buffersFor(batch, count).rows(count)
+      scope(() => {
+        if (count > used) fill(rows.tokens, { value: 0 })
+        copy(tokens, rows.tokens.rows(0, used))
+        writeRows(rows, batch, this.draw)
       })
+      this.#rows = rows
+      this.#used = used
+    } finally {
+      tokens.dispose()
     }
-    this.#rows = rows
+  }
+
+  /** Buffers for at least `count` rows. Those before are freed, with what was recorded on them, where they are too small. */
+  #buffersFor({ ownWidth, prefixWidth }: DecodeBatch, count: number): DecodeBuffers {
+    const before = this.#buffers
+    if (before && before.capacity >= count && before.ownWidth === ownWidth && before.prefixWidth === prefixWidth) {
+      return before
+    }
+    before?.dispose()
+    this.#buffers = null
+    this.#rows = null
+    this.#buffers = new DecodeBuffers(this.params, count, ownWidth, prefixWidth)
+    return this.#buffers
   }
 
   /** Inputs of the new rows: drawn by the step that was queued last, or given by the host. */
   #carryTokens(batch: DecodeBatch): Tensor {
     const { device } = this.params
     const old = this.#rows
-    if (!old) return tensor(batch.tokens, [batch.tokens.length], { device })
+    if (!old) return keep(tensor(batch.tokens, [batch.tokens.length], { device }))
     const count = batch.tokens.length
     const all = empty([old.count + count], { device, dtype: 'i32' })
     copy(old.tokens, all.rows(0, old.count))
     write(all.rows(old.count, old.count + count), batch.tokens)
     const index = batch.carry.map((row, i) => (row >= 0 ? row : old.count + i))
-    return gatherRows(all, tensor(index, [count], { device }))
+    return keep(gatherRows(all, tensor(index, [count], { device })))
   }
 
   growPages(ownPages: Int32Array): void {
-    write(this.#rows!.ownPages, ownPages)
+    const table = this.#rows!.ownPages
+    write(table, padded(ownPages, table.size))
   }
 
   step(): Promise<StepResult> {
     const rows = this.#rows!
+    const { device } = this.params
+    // The first step over some rows runs as it is: it makes what is made once (scratch space, the table of rotations).
+    if (device.replays && rows.steps > 0) rows.recorded ??= record(device, () => this.#queueStep(rows))
+    if (rows.recorded) rows.recorded.replay()
+    else this.#queueStep(rows)
+    rows.steps++
+    return this.#read(rows, this.#used)
+  }
+
+  #queueStep(rows: DecodeRows): void {
     const { workspace: w, rowGroup, prefixPages, prefixLens, ownPages, ownLens, positions, slots } = rows
     const { cache, params } = this
     const scale = this.#scale
@@ -222,18 +196,16 @@ export class DecoderSteps implements StepModel {
       linear(hidden, params.head.forward!, { f32Output: true, out: { y: logits } })
       sample(logits, keys, positions, { temperature, topK, topP, minP, out: { token, logprob } })
     }
-    return this.#read(rows)
   }
 
-  async #read({ tokens, logprobs }: Rows): Promise<StepResult> {
+  async #read({ tokens, logprobs }: DecodeRows, used: number): Promise<StepResult> {
     const [t, l] = await Promise.all([tokens.toInt32Array(), logprobs.toFloat32Array()])
-    return { tokens: t, logprobs: l }
+    return { tokens: t.subarray(0, used), logprobs: l.subarray(0, used) }
   }
 
   dispose(): void {
-    this.#rows?.workspace.dispose()
-    for (const t of this.#owned) t.dispose()
+    this.#buffers?.dispose()
+    this.#buffers = null
     this.#rows = null
-    this.#owned = []
   }
 }

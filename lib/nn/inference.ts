@@ -30,33 +30,35 @@ export class Workspace {
   readonly kRstd: Tensor // f32 [T * Hkv]
   readonly #all: Tensor[] = []
 
-  constructor(params: ParamStore, rows: number) {
+  /** @param within a workspace of at least as many rows, whose first rows this one is */
+  constructor(params: ParamStore, rows: number, within?: Workspace) {
     const { hiddenSize, intermediateSize: f, numHeads: hq, numKvHeads: hkv, headDim } = params.config
     const { device, dtype } = params
     const own = (t: Tensor) => {
       this.#all.push(keep(t))
       return t
     }
-    const make = (...shape: number[]) => own(empty(shape, { device, dtype }))
-    const statistics = (n: number) => own(empty([n], { device }))
+    const make = (whole: Tensor | undefined, ...shape: number[]) =>
+      own(whole ? whole.rows(0, shape[0]!) : empty(shape, { device, dtype }))
+    const statistics = (whole: Tensor | undefined, n: number) => own(whole ? whole.rows(0, n) : empty([n], { device }))
     const width = (hq + 2 * hkv) * headDim
     const heads = (from: number, count: number) => own(this.qkv.view([rows, count, headDim], from * headDim, width))
-    this.h = make(rows, hiddenSize)
-    this.branch = make(rows, hiddenSize)
-    this.normed = make(rows, hiddenSize)
-    this.qkv = make(rows, width)
+    this.h = make(within?.h, rows, hiddenSize)
+    this.branch = make(within?.branch, rows, hiddenSize)
+    this.normed = make(within?.normed, rows, hiddenSize)
+    this.qkv = make(within?.qkv, rows, width)
     this.q = heads(0, hq)
     this.k = heads(hq, hkv)
     this.v = heads(hq + hkv, hkv)
     this.qk = heads(0, hq + hkv)
-    this.attended = make(rows, hq, headDim)
-    this.gateUp = make(rows, 2 * f)
+    this.attended = make(within?.attended, rows, hq, headDim)
+    this.gateUp = make(within?.gateUp, rows, 2 * f)
     this.gate = own(this.gateUp.columns(0, f))
     this.up = own(this.gateUp.columns(f, 2 * f))
-    this.product = make(rows, f)
-    this.rstd = statistics(rows)
-    this.qRstd = statistics(rows * hq)
-    this.kRstd = statistics(rows * hkv)
+    this.product = make(within?.product, rows, f)
+    this.rstd = statistics(within?.rstd, rows)
+    this.qRstd = statistics(within?.qRstd, rows * hq)
+    this.kRstd = statistics(within?.kRstd, rows * hkv)
   }
 
   dispose(): void {

@@ -10,6 +10,8 @@ export class Device {
     readonly description: string,
     /** Whether bf16 arithmetic is faster than fp32 here. */
     readonly bf16: boolean,
+    /** Whether replaying recorded ops is cheaper than queueing them one by one. */
+    readonly replays: boolean,
     /** Whether linear layers want their weights through `packWeight`; plain rows are as good where not. */
     readonly packedWeights: boolean,
   ) {}
@@ -72,13 +74,14 @@ function pickFastest(): DeviceInfo {
   return list.find((d) => d.available && d.name.startsWith('cuda')) ?? list.find((d) => d.available)!
 }
 
-function open({ name, available, reason, description, bf16, packedWeights }: DeviceInfo): Device {
+function open(info: DeviceInfo): Device {
+  const { name, available, reason, description, bf16, replays, packedWeights } = info
   const known = opened.get(name)
   if (known) return known
   if (!available) {
     fail('Error', 'ERR_DEVICE', `[device] ${name} is not available: ${reason ?? 'no reason given'}`)
   }
-  const device = new Device(name, native.openDevice(name), description, bf16, packedWeights)
+  const device = new Device(name, native.openDevice(name), description, bf16, replays, packedWeights)
   opened.set(name, device)
   return device
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fail } from '../errors.js'
 
@@ -28,6 +28,8 @@ export interface DeviceInfo {
   description: string
   /** Whether bf16 arithmetic is faster than fp32 here; what `dtype: 'auto'` looks at. */
   bf16: boolean
+  /** Whether replaying recorded ops is cheaper than queueing them (see `record`). */
+  replays: boolean
   /** Whether its GEMM reads weights in layouts of its own (`packWeight`); otherwise plain rows serve both directions. */
   packedWeights: boolean
 }
@@ -77,15 +79,17 @@ interface NativeAddon {
 /** The package's root: this file is dist/lib/tensor/native.js. */
 export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
 
+/** The prebuilt addon or the checkout's; CALLGRAD_ADDON names another one (a build over an emulated CUDA runtime). */
 function load(): NativeAddon {
   const require = createRequire(import.meta.url)
+  const other = process.env['CALLGRAD_ADDON']
   try {
-    return require('node-gyp-build')(packageRoot) as NativeAddon
+    return (other ? require(resolve(other)) : require('node-gyp-build')(packageRoot)) as NativeAddon
   } catch (error) {
     fail(
       'Error',
       'ERR_ADDON',
-      `[callgrad] expected the native addon in ${packageRoot}; in a checkout, "npm run setup" builds it (${
+      `[callgrad] expected the native addon ${other ? `at ${other}` : `in ${packageRoot}`}; in a checkout, "npm run setup" builds it (${
         error instanceof Error ? error.message.split('\n')[0] : String(error)
       })`,
       error,

@@ -180,16 +180,17 @@ std::string describe() {
 }  // namespace cpu
 
 DeviceProvider cpuDevices() {
-  return {[] {
-            return std::vector<DeviceInfo>{{"cpu", true, "", cpu::describe(),
-                                            cpu::detectIsa() == cpu::Isa::kAvx512Bf16, true}};
-          },
-          [](const std::string& name) { return name == "cpu"; },
-          [](const std::string&, std::unique_ptr<Device>* device) -> Status {
-            initParallel();
-            *device = std::make_unique<cpu::CpuDevice>();
-            return {};
-          }};
+  return {
+      [] {
+        return std::vector<DeviceInfo>{{"cpu", true, "", cpu::describe(),
+                                        cpu::detectIsa() == cpu::Isa::kAvx512Bf16, false, true}};
+      },
+      [](const std::string& name) { return name == "cpu"; },
+      [](const std::string&, std::unique_ptr<Device>* device) -> Status {
+        initParallel();
+        *device = std::make_unique<cpu::CpuDevice>();
+        return {};
+      }};
 }
 
 }  // namespace callgrad

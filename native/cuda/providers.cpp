@@ -80,12 +80,12 @@ std::vector<DeviceInfo> listCuda(const Backend& backend) {
   int count = 0;
   const Status counted = runtime.deviceCount(&count);
   if (!counted.ok() || count == 0) {
-    return {{"cuda:0", false, noDevice(runtime, counted), "NVIDIA GPU", true}};
+    return {{"cuda:0", false, noDevice(runtime, counted), "NVIDIA GPU", true, true}};
   }
   const Versions v = runtime.versions();
   std::vector<DeviceInfo> list;
   for (int i = 0; i < count; i++) {
-    DeviceInfo info{"cuda:" + std::to_string(i), true, "", "NVIDIA GPU", true};
+    DeviceInfo info{"cuda:" + std::to_string(i), true, "", "NVIDIA GPU", true, true};
     Properties p;
     if (Status s = runtime.properties(i, &p); !s.ok()) {
       info.reason = s.message();
@@ -165,7 +165,7 @@ std::vector<DeviceInfo> listSimt() {
   return {{"simt", there, there ? "" : "this build has no " + path,
            std::string("the CUDA kernels on the CPU, for tests and counters") +
                (wantsChecked() ? ", with all checks" : ""),
-           false}};
+           false, true}};
 }
 
 }  // namespace
@@ -176,7 +176,7 @@ DeviceProvider cudaDevices() {
   return {[] {
             const Backend* backend = cudaBackend();
             if (backend) return listCuda(*backend);
-            return std::vector<DeviceInfo>{{"cuda:0", false, kNoCuda, "NVIDIA GPU", true}};
+            return std::vector<DeviceInfo>{{"cuda:0", false, kNoCuda, "NVIDIA GPU", true, true}};
           },
           [](const std::string& name) { return cudaIndex(name) >= 0; },
           [](const std::string& name, std::unique_ptr<Device>* device) -> Status {
