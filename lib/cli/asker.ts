@@ -1,11 +1,12 @@
 // The model of a benchmark: the weights in this process, or an endpoint.
 
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import type { Asker, AskProgress } from '../eval/asker.js'
 import type { Model } from '../model.js'
 import { parseEvalRun } from '../train/config.js'
 import type { EndpointFlags } from './endpoint-flags.js'
-import { type ConfigOptions, settingsOf } from './options.js'
+import { type ConfigOptions, nameOf, settingsOf } from './options.js'
 import { dim, printable } from './ui/style.js'
 
 export interface AskerFlags extends ConfigOptions, EndpointFlags {
@@ -60,7 +61,7 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
   return {
     asker: new ModelAsker(model, {
       ...sampling,
-      name: run.model,
+      name: nameOfModel(run.model),
       fingerprint,
       kvMemory,
       ...(seed !== undefined && { seed }),
@@ -71,6 +72,9 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
     close: () => model.dispose(),
   }
 }
+
+/** A path's last part; a hub id as it is. */
+const nameOfModel = (model: string) => (existsSync(model) ? nameOf(model) : model)
 
 /** Tells weights apart by what they compute, so that answers of a run's last checkpoint are not taken for those of its next. */
 async function fingerprintOf(model: Model): Promise<string> {

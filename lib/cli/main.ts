@@ -39,6 +39,8 @@ export function createProgram(): Command {
     .version(version(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help of a command')
+    // options belong to the command before them: `eval bfcl --version v3` asks for no version of callgrad
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .addHelpText(
@@ -53,7 +55,9 @@ Exit codes: 0 done; 1 the run failed; 2 wrong arguments or config; 130 ended by 
 Set CALLGRAD_DEBUG=1 to see where an error comes from.`,
     )
   for (const add of commands) add(program)
-  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} })
+  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
+    command.exitOverride().configureOutput({ outputError: () => {} })
+  }
   return program
 }
 

@@ -58,15 +58,16 @@ export function categoryTable(report: BfclReport): TextTable {
   }
 }
 
+/** The paper's columns: S(imple), M(ultiple), P(arallel), PM, not live and live. */
 const shown: readonly [string, keyof PaperScores][] = [
-  ['NL simple', 'nonLiveSimple'],
-  ['multiple', 'nonLiveMultiple'],
-  ['parallel', 'nonLiveParallel'],
-  ['par. mult.', 'nonLiveParallelMultiple'],
-  ['L simple', 'liveSimple'],
-  ['multiple', 'liveMultiple'],
-  ['parallel', 'liveParallel'],
-  ['par. mult.', 'liveParallelMultiple'],
+  ['NL-S', 'nonLiveSimple'],
+  ['NL-M', 'nonLiveMultiple'],
+  ['NL-P', 'nonLiveParallel'],
+  ['NL-PM', 'nonLiveParallelMultiple'],
+  ['L-S', 'liveSimple'],
+  ['L-M', 'liveMultiple'],
+  ['L-P', 'liveParallel'],
+  ['L-PM', 'liveParallelMultiple'],
   ['Non-live', 'nonLive'],
   ['Live', 'live'],
   ['Overall', 'overall'],
