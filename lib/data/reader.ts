@@ -27,11 +27,15 @@ export interface ReadRecord {
 /** Turns records of any number of files into samples whose ids are unique among them all. */
 export class SampleReader {
   private readonly ids = new Map<string, number>()
+  private file = ''
+  /** Of the file at hand: what a record is taken for whose keys say nothing. */
   private last: DataFormat | null = null
 
   constructor(private readonly options: ReaderOptions) {}
 
   read(file: string, raw: RawRecord): ReadRecord {
+    if (file !== this.file) this.last = null
+    this.file = file
     const report = (kind: ProblemKind, reason: string, id?: string) =>
       this.options.onProblem({
         file,
@@ -48,7 +52,7 @@ export class SampleReader {
     } catch (error) {
       if (!(error instanceof BadRecord)) throw error
       report(error.kind, error.message)
-      return { source: this.options.format ?? null, multiTurn: false, samples: [] }
+      return { source: this.options.format ?? this.last, multiTurn: false, samples: [] }
     }
     const place = `${file}:${raw.line}`
     const { id, taken } = this.uniqueId(format === 'tool-n1' ? null : ownId(record), place)

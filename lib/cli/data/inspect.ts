@@ -56,10 +56,9 @@ async function inspect(inputs: string[], flags: Flags): Promise<void> {
     )
   const left: Dropped[] = []
   const problems: Problem[] = []
-  let before = 0
   const onProblem = (problem: Problem) => {
     if (problems.length < 1) problems.push(problem)
-    if (dropped === true || problem.kind === dropped) left.push(problem)
+    if (left.length < number && (dropped === true || problem.kind === dropped)) left.push(problem)
   }
   const pipeline = new Pipeline({ ...pipelineOptions(flags, await openLength(flags.model)), onProblem })
   const files = (await Promise.all(inputs.map((input) => datasetFiles(input)))).flat()
@@ -69,14 +68,14 @@ async function inspect(inputs: string[], flags: Flags): Promise<void> {
   for await (const batch of runPipeline(files, pipeline)) {
     for (const built of batch) {
       records++
-      for (const problem of left.slice(before)) addText(problem, built)
-      before = left.length
+      for (const problem of left)
+        if (problem.file === built.file && problem.line === built.raw.line) addText(problem, built)
       for (const sample of built.samples)
         if ((id === undefined || sample.id === id) && !enough()) shown.push(toExample(sample, promptFormat))
     }
     if (enough()) break
   }
-  if (dropped) return showDropped(left.slice(0, number), flags.json)
+  if (dropped) return showDropped(left, flags.json)
   if (id !== undefined && shown.length === 0)
     fail('Error', 'ERR_DATA', `[data] expected a sample with id "${id}", found none in ${records} records`)
   if (flags.json)
