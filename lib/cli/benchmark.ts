@@ -1,0 +1,167 @@
+// What `callgrad eval acebench` and `callgrad eval api-bank` have in common: options, the order of a run, what is printed around the tables.
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { Problem } from '../data/problems.js'
+import { fail } from '../errors.js'
+import type { AnswerStore } from '../eval/answer-store.js'
+import type { Answer, Asker } from '../eval/asker.js'
+import type { FailuresPage } from '../eval/failures-page.js'
+import { type Asking, openAsker } from './asker.js'
+import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
+import { parseNumber } from './generate.js'
+import { type ConfigOptions, withSettings } from './options.js'
+import { duration } from './ui/format.js'
+import { dim, printable, yellow } from './ui/style.js'
+
+export interface BenchmarkFlags extends ConfigOptions, EndpointFlags {
+  model: string
+  data: string
+  handler?: string
+  category?: string[]
+  output?: string
+  maxTokens?: number
+  limit?: number
+  strict?: boolean
+}
+
+const collect = (value: string, before: string[] = []) => [...before, ...value.split(',')]
+
+/** The options of a benchmark; `folder` names its output below `runs/`. */
+export function withBenchmark(command: Command, folder: string): Command {
+  command
+    .requiredOption(
+      '-m, --model <model>',
+      'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint',
+    )
+    .requiredOption('-d, --data <folder>', "the benchmark's files")
+    .option('--handler <form>', 'how to ask and to read answers: prompt, tool-n1 or qwen-fc (default: prompt)')
+    .option('-c, --category <names>', 'categories or groups, commas between', collect)
+    .option(
+      '-o, --output <folder>',
+      `where answers, results, scores and the page of failures go (default: runs/${folder}/MODEL)`,
+    )
+    .option('--max-tokens <n>', 'tokens an answer may have (default: 1024)', parseNumber)
+    .option('--limit <n>', 'asks so many questions of each category at most', parseNumber)
+    .option('--strict', 'the first bad record of the data is an error')
+  return withSettings(withEndpoint(command))
+}
+
+export function oneOf<T extends string>(where: string, flag: string, value: string, known: readonly T[]): T {
+  const found = known.find((name) => name === value)
+  return found ?? fail('TypeError', 'ERR_CONFIG', `[${where}] ${flag}: expected ${known.join(', ')}, got "${value}"`)
+}
+
+/** Names of categories and groups as categories, in their own order; all where no name was given. */
+export function pickNames<T extends string>(
+  where: string,
+  names: readonly string[] | undefined,
+  all: readonly T[],
+  groups: Readonly<Record<string, readonly T[]>>,
+): readonly T[] {
+  if (!names) return all
+  const picked = new Set<T>()
+  for (const name of names) {
+    const single = all.find((category) => category === name)
+    const group = single ? [single] : Object.hasOwn(groups, name) ? (groups[name] as readonly T[]) : []
+    for (const category of group) picked.add(category)
+    if (group.length > 0) continue
+    const known = [...all, ...Object.keys(groups)].join(', ')
+    fail('TypeError', 'ERR_CONFIG', `[${where}] --category: expected ${known}, got "${name}"`)
+  }
+  return all.filter((category) => picked.has(category))
+}
+
+/** What a run has to say besides its tables. */
+export interface BenchmarkRun<R> {
+  /** Names the output folder below `runs/`. */
+  folder: string
+  /** Behind the model's description: which benchmark, asked how. */
+  title: string
+  questions: number
+  problems: readonly Problem[]
+  evaluate(asker: Asker, asking: Asking & { store: AnswerStore; native: boolean }): Promise<R>
+  write(output: string, report: R): void
+  failures(report: R): FailuresPage
+  /** The report for `--json`. */
+  summary(report: R): object
+  tables(report: R): { header: string[]; rows: string[][] }[]
+  /** Lines under the tables. */
+  notes: readonly string[]
+  answers(report: R): readonly Answer[]
+  stored(report: R): number
+}
+
+/** Opens the model, runs, writes the files, prints. Answers are stored as they come; a run that was stopped asks only what is missing. */
+export async function runBenchmark<R>(flags: BenchmarkFlags, run: BenchmarkRun<R>): Promise<void> {
+  const model = flags.model.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')
+  const output = flags.output ?? join('runs', run.folder, model)
+  const { AnswerStore } = await import('../eval/answer-store.js')
+  const { failuresPage } = await import('../eval/failures-page.js')
+  const opened = await openAsker(flags)
+  const store = new AnswerStore(join(output, 'answers.jsonl'))
+  const start = performance.now()
+  try {
+    if (!flags.json) console.log(dim(`${opened.description}; ${run.title}`))
+    const native = flags.endpoint !== undefined && flags.handler === 'qwen-fc'
+    const report = await opened.asking(run.questions, (asking) =>
+      run.evaluate(opened.asker, { ...asking, store, native }),
+    )
+    run.write(output, report)
+    writePage(join(output, 'failures.html'), failuresPage(run.failures(report)))
+    const seconds = (performance.now() - start) / 1000
+    if (flags.json) {
+      const unasked = unaskedOf(run.answers(report))
+      console.log(JSON.stringify({ ...run.summary(report), unasked, problems: run.problems, seconds }))
+      return
+    }
+    await print(run, report, seconds, output)
+    if (opened.usage()) console.log(dim(`  ${opened.usage()}`))
+  } finally {
+    store.close()
+    opened.close()
+  }
+}
+
+function writePage(file: string, page: string): void {
+  try {
+    writeFileSync(file, page)
+  } catch (error) {
+    fail('Error', 'ERR_IO', `[eval] cannot write ${file}: ${(error as Error).message}`, error)
+  }
+}
+
+function unaskedOf(answers: readonly Answer[]): { id: string; reason: string }[] {
+  return answers.flatMap(({ id, error }) => (error === undefined ? [] : [{ id, reason: error }]))
+}
+
+async function print<R>(run: BenchmarkRun<R>, report: R, seconds: number, output: string): Promise<void> {
+  const { table } = await import('./ui/table.js')
+  for (const { header, rows } of run.tables(report)) console.log(`\n${table(header, rows)}`)
+  const answers = run.answers(report)
+  const total = (key: 'promptTokens' | 'completionTokens') => answers.reduce((sum, answer) => sum + answer[key], 0)
+  const count = (value: number) => value.toLocaleString('en-US')
+  const notes = [
+    `${duration(seconds)}, ${count(total('promptTokens'))} + ${count(total('completionTokens'))} tokens`,
+    run.stored(report) > 0 && `${run.stored(report)} answers were stored before`,
+    `files in ${output}; failures.html shows what went wrong`,
+  ]
+  console.log(dim(`\n  ${notes.filter(Boolean).join('; ')}`))
+  for (const note of run.notes) console.log(dim(`  ${note}`))
+  printTroubles(unaskedOf(answers), run.problems)
+}
+
+function printTroubles(unasked: readonly { reason: string }[], problems: readonly Problem[]): void {
+  const [first] = unasked
+  if (first) {
+    const why = printable(first.reason)
+    console.log(yellow(`  ${unasked.length} questions could not be asked and count as wrong, the first: ${why}`))
+  }
+  for (const { file, line, reason } of problems.slice(0, 5)) {
+    console.log(yellow(`  ${file}${line > 0 ? `:${line}` : ''}: ${printable(reason)}`))
+  }
+  if (problems.length > 5) {
+    console.log(yellow(`  and ${problems.length - 5} more records left out (--strict makes the first an error)`))
+  }
+}
