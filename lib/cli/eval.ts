@@ -9,6 +9,7 @@ import type { Estimate } from '../eval/intervals.js'
 import { type EvalRun, parseEvalRun } from '../train/config.js'
 import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
 import { evalAceBenchCommand } from './eval-acebench.js'
+import { evalApiBankCommand } from './eval-api-bank.js'
 import { evalBfclCommand } from './eval-bfcl.js'
 import { exitCodes } from './exit.js'
 import { parseNumber } from './generate.js'
@@ -52,6 +53,7 @@ Answers are greedy unless --set temperature=… says otherwise. Rates have Wilso
     .action(evaluateModel)
   evalBfclCommand(command)
   evalAceBenchCommand(command)
+  evalApiBankCommand(command)
 }
 
 async function evaluateModel(options: Options, command: Command): Promise<void> {

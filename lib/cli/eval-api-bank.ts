@@ -1,0 +1,73 @@
+// `callgrad eval api-bank`: API-Bank's call and retrieve+call questions.
+
+import type { Command } from 'commander'
+import { type BenchmarkFlags, oneOf, pickNames, runBenchmark, withBenchmark } from './benchmark.js'
+
+const where = 'eval api-bank'
+
+export function evalApiBankCommand(parent: Command): void {
+  const command = parent
+    .command('api-bank')
+    .description('API-Bank: call and retrieve+call, by the portable rule and by the official one')
+  withBenchmark(command, 'api-bank')
+    .addHelpText(
+      'after',
+      `
+Categories: call (level 1), retrieve+call (level 2).
+
+Examples:
+  $ callgrad eval api-bank --model runs/grpo --data apibank --category call --handler tool-n1
+  $ callgrad eval api-bank --endpoint https://api.openai.com/v1 --model gpt-4o --data apibank
+
+The portable rule wants the right name and exactly the right arguments. The official one is what API-Bank's executor and its checks would
+say, without its databases. docs/evaluation.md has both and where they differ.`,
+    )
+    .action(evaluate)
+}
+
+async function evaluate(flags: BenchmarkFlags): Promise<void> {
+  const { categories: all } = await import('../eval/apibank/types.js')
+  const { handlers } = await import('../eval/tool-calls.js')
+  const { loadApiBank } = await import('../eval/apibank/dataset.js')
+  const { evaluateApiBank } = await import('../eval/apibank/evaluate.js')
+  const { writeApiBankFiles } = await import('../eval/apibank/files.js')
+  const { categoryTable, failuresOf, paperTable, rows } = await import('../eval/apibank/summary.js')
+  const handler = oneOf(where, '--handler', flags.handler ?? 'prompt', handlers)
+  const categories = pickNames(where, flags.category, all, {})
+  const dataset = await loadApiBank(flags.data, { categories, ...(flags.strict && { strict: true }) })
+  const questions = [...dataset.questions.values()]
+  const known = questions.flat().some(({ officialAccepts }) => officialAccepts !== null)
+  await runBenchmark(flags, {
+    folder: 'api-bank',
+    title: `API-Bank, ${handler}`,
+    questions: questions.reduce((sum, list) => sum + Math.min(list.length, flags.limit ?? list.length), 0),
+    problems: dataset.problems.list,
+    evaluate: (asker, { native, store, onProgress, signal }) =>
+      evaluateApiBank(asker, dataset, {
+        ...{ handler, native, store, onProgress, signal },
+        ...(flags.limit && { limit: flags.limit }),
+      }),
+    write: writeApiBankFiles,
+    failures: (report) => {
+      const failures = failuresOf(report)
+      const total = [...report.judged.values()].flat().length
+      return {
+        title: `API-Bank: what ${report.model} got wrong`,
+        summary: [`${failures.length} of ${total} questions are wrong by one rule at least, asked as ${handler}.`],
+        failures,
+      }
+    },
+    summary: (report) => ({
+      model: report.model,
+      handler,
+      rows: Object.fromEntries(rows(report).map(({ name, ...row }) => [name, row])),
+      stored: report.stored,
+    }),
+    tables: (report) => [categoryTable(report), paperTable(report)],
+    notes: known
+      ? []
+      : ['Without gold.jsonl nothing is known of the databases: the official rule counts a few too many.'],
+    answers: (report) => [...report.judged.values()].flat().map(({ answer }) => answer),
+    stored: (report) => report.stored,
+  })
+}
