@@ -20,6 +20,15 @@ Isa widest() {
   return avx2 ? Isa::kAvx2 : Isa::kBaseline;
 }
 
+Isa chosen() {
+  const Isa best = widest();
+  if (const char* wanted = getenv("CALLGRAD_ISA")) {
+    for (Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16})
+      if (!strcmp(wanted, isaName(isa)) && int(isa) <= int(best)) return isa;
+  }
+  return best;
+}
+
 }  // namespace
 
 const char* isaName(Isa isa) {
@@ -36,19 +45,19 @@ const char* isaName(Isa isa) {
   return "baseline";
 }
 
+// Both are asked for by every product, and a virtual machine leaves its guest for each CPUID: 10
+// us.
 Isa detectIsa() {
-  const Isa best = widest();
-  if (const char* wanted = getenv("CALLGRAD_ISA")) {
-    for (Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16})
-      if (!strcmp(wanted, isaName(isa)) && int(isa) <= int(best)) return isa;
-  }
-  return best;
+  static const Isa isa = chosen();
+  return isa;
 }
 
 bool cpuHasAmxBf16() {
-  unsigned a, b, c, d;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  return (d >> 22) & 1;  // AMX-BF16
+  static const bool has = [] {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ((d >> 22) & 1);
+  }();
+  return has;
 }
 
 }  // namespace callgrad::cpu
