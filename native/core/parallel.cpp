@@ -102,27 +102,29 @@ class Pool {
     }
   }
 
-  // Kernels of a step follow each other within microseconds, so a helper looks out for a while
-  // before it sleeps; it yields meanwhile, since on a small machine the JS thread needs its core.
+  // Kernels of a step follow each other within microseconds: to yield in between gives the core
+  // away for milliseconds where anybody else wants it, and to be woken takes longer than most
+  // kernels do. A longer wait may be one for JS, which then needs the core.
   uint64_t waitForJob() {
-    constexpr auto patience = std::chrono::microseconds(50);
+    constexpr auto keenly = std::chrono::microseconds(50),
+                   patience = std::chrono::microseconds(200);
+    constexpr int kLooksPerTurn = 64;
     auto start = std::chrono::steady_clock::now();
-    for (int spins = 0;; spins++) {
+    for (int looks = 1;; looks++) {
       const uint64_t s = state_.load(std::memory_order_acquire);
       if (next(s) < count(s)) return s;
-      if (spins < 200) {
-        pause();
-        continue;
-      }
+      pause();
+      if (looks % kLooksPerTurn) continue;
+      const auto waited = std::chrono::steady_clock::now() - start;
+      if (waited < keenly) continue;
       std::this_thread::yield();
-      if (std::chrono::steady_clock::now() - start < patience) continue;
+      if (waited < patience) continue;
       const uint32_t seen = wakeups_.load(std::memory_order_acquire);
       sleepers_.fetch_add(1, std::memory_order_seq_cst);
       const uint64_t now = state_.load(std::memory_order_seq_cst);
       if (next(now) >= count(now)) wakeups_.wait(seen, std::memory_order_acquire);
       sleepers_.fetch_sub(1, std::memory_order_relaxed);
       start = std::chrono::steady_clock::now();
-      spins = 0;
     }
   }
 
@@ -198,6 +200,41 @@ void parallelTasksRun(int64_t tasks, void (*fn)(void*, int64_t, int), void* cont
         auto* s = static_cast<Shared*>(p);
         for (int64_t i; (i = s->next.fetch_add(1, std::memory_order_relaxed)) < s->tasks;)
           s->fn(s->context, i, thread);
+      },
+      &shared);
+}
+
+void parallelRunsRun(int64_t tasks, void (*fn)(void*, int64_t, int64_t), void* context) {
+  if (tasks <= 0) return;
+  constexpr int kMostRuns = 64;
+  struct alignas(64) Run {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  struct Shared {
+    int64_t tasks;
+    int runs;
+    void (*fn)(void*, int64_t, int64_t);
+    void* context;
+    Run run[kMostRuns];
+  } shared;
+  shared.tasks = tasks;
+  shared.runs = int(std::min<int64_t>({tasks, threadCount(), kMostRuns}));
+  shared.fn = fn;
+  shared.context = context;
+  for (int i = 0; i < shared.runs; i++) {
+    shared.run[i].next.store(tasks * i / shared.runs, std::memory_order_relaxed);
+    shared.run[i].end = tasks * (i + 1) / shared.runs;
+  }
+  parallelRun(
+      shared.runs,
+      [](void* p, int thread) {
+        auto* s = static_cast<Shared*>(p);
+        for (int turn = 0; turn < s->runs; turn++) {
+          Run& run = s->run[(thread + turn) % s->runs];
+          for (int64_t i; (i = run.next.fetch_add(1, std::memory_order_relaxed)) < run.end;)
+            s->fn(s->context, i, i + 1 < run.end ? i + 1 : s->tasks);
+        }
       },
       &shared);
 }

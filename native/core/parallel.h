@@ -62,4 +62,20 @@ void parallelTasks(int64_t tasks, Body&& body) {
       &body);
 }
 
+// body(task, next) for tasks whose data lie one behind the other in memory: each thread walks a run
+// of its own upwards, and takes from the others' runs when its own is done. `next` is the task that
+// the thread will most likely be given after this one, or `tasks`: what is worth fetching
+// meanwhile. Which thread runs what varies, as with parallelTasks.
+void parallelRunsRun(int64_t tasks, void (*fn)(void*, int64_t, int64_t), void* context);
+
+template <typename Body>
+void parallelRuns(int64_t tasks, Body&& body) {
+  parallelRunsRun(
+      tasks,
+      [](void* p, int64_t task, int64_t next) {
+        (*static_cast<std::remove_reference_t<Body>*>(p))(task, next);
+      },
+      &body);
+}
+
 }  // namespace callgrad

@@ -38,6 +38,63 @@ struct RowRange {
   int64_t begin, end;
 };
 
+// The call's tables and its cache.
+template <typename T>
+struct Views {
+  const T* kv;
+  int64_t headSize, half, pageSize, dim, group;  // half: from keys to values of a page
+  const int32_t *rowGroup, *prefixPages, *prefixLens, *ownPages, *ownLens;
+  int64_t prefixWidth, ownWidth;
+};
+
+// Keys that a run of rows sees, up to 64 of them.
+template <typename T>
+struct BlockOf {
+  const T* rows[kKeyBlock];
+  int n;
+  int first, count;  // rows of the task that see them: query heads of one row, or of all
+};
+
+// The blocks that a task walks: the prefix with all of its rows, then each row's own keys.
+template <typename T>
+class BlockWalk {
+ public:
+  BlockWalk(const Views<T>& views, RowRange range, int64_t head)
+      : v_(views), range_(range), head_(views.kv + head * views.headSize) {}
+
+  bool next(BlockOf<T>* block) {
+    for (; at_ <= range_.end - range_.begin; at_++, key_ = 0) {
+      const bool prefix = at_ == 0;
+      const int64_t row = range_.begin + at_ - 1, g = v_.rowGroup[range_.begin];
+      const int64_t tokens = prefix ? v_.prefixLens[g] : v_.ownLens[row];
+      if (key_ >= tokens) continue;
+      block->first = prefix ? 0 : int((at_ - 1) * v_.group);
+      block->count = int(prefix ? (range_.end - range_.begin) * v_.group : v_.group);
+      locate(prefix ? v_.prefixPages + g * v_.prefixWidth : v_.ownPages + row * v_.ownWidth,
+             int(std::min<int64_t>(tokens - key_, kKeyBlock)), block);
+      key_ += block->n;
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  void locate(const int32_t* pages, int n, BlockOf<T>* block) const {
+    block->n = n;
+    for (int j = 0; j < n;) {
+      const int64_t page = (key_ + j) / v_.pageSize, slot = (key_ + j) % v_.pageSize;
+      const T* row = head_ + pages[page] * 2 * v_.half + slot * v_.dim;
+      for (int64_t s = slot; s < v_.pageSize && j < n; s++, j++, row += v_.dim)
+        block->rows[j] = row;
+    }
+  }
+
+  const Views<T>& v_;
+  RowRange range_;
+  const T* head_;
+  int64_t at_ = 0, key_ = 0;  // 0: the prefix, else the own keys of row at_ - 1; its next key
+};
+
 template <typename T>
 Status decode(const OpCall& c, KernelContext& context) {
   using M = MathOf<T>;
@@ -84,7 +141,23 @@ Status decode(const OpCall& c, KernelContext& context) {
   TileScratch<M> memory(context.scratch, int(most * group), shape);
   Unit* packed = context.scratch.get<Unit>(size_t(threadCount()) * size_t(acrossSize + alongSize));
   const int64_t headSize = pageSize * dim, half = kvHeads * headSize;
-  parallelTasks(int64_t(ranges.size()) * kvHeads, [&](int64_t task, int thread) {
+  using Block = BlockOf<T>;
+  using Blocks = BlockWalk<T>;
+  const Views<T> views{kv.as<T>(),
+                       headSize,
+                       half,
+                       pageSize,
+                       dim,
+                       group,
+                       rowGroup,
+                       prefixPages.as<int32_t>(),
+                       prefixLens,
+                       ownPages.as<int32_t>(),
+                       ownLens,
+                       prefixPages.present() ? prefixPages.shape[1] : 0,
+                       ownPages.shape[1]};
+  const int64_t tasks = int64_t(ranges.size()) * kvHeads;
+  parallelTasks(tasks, [&](int64_t task, int thread) {
     const RowRange range = ranges[size_t(task / kvHeads)];
     const int64_t h = task % kvHeads, units = shape.dim / M::kStep;
     const TileMemory<M> m = memory.of(thread);
@@ -97,34 +170,9 @@ Status decode(const OpCall& c, KernelContext& context) {
           shape.dim, m.q + r * units);
     m.state.clear(rows, shape.padded);
 
-    // The blocks that the task walks: the prefix with all rows, then each row's own keys. While one
-    // is packed and multiplied, the next is on its way to L2: pages are short and scattered,
-    // hardware does not see where they go.
-    struct Walk {
-      const int32_t* pages;
-      int64_t tokens;
-      int first, count;  // rows that see these keys
-    };
-    const auto walkAt = [&](int64_t i) -> Walk {
-      const int64_t g = rowGroup[range.begin], r = range.begin + i - 1;
-      if (i == 0)
-        return {prefixPages.as<int32_t>() + g * prefixPages.shape[1], prefixLens[g], 0, rows};
-      return {ownPages.as<int32_t>() + r * ownPages.shape[1], ownLens[r], int((i - 1) * group),
-              int(group)};
-    };
-    struct Block {
-      const T* rows[kKeyBlock];
-      int n;
-    };
-    const auto locate = [&](const Walk& w, int64_t b, Block* block) {
-      block->n = int(std::min<int64_t>(w.tokens - b, kKeyBlock));
-      for (int j = 0; j < block->n;) {
-        const int64_t page = (b + j) / pageSize, slot = (b + j) % pageSize;
-        const T* row = kv.as<T>() + w.pages[page] * 2 * half + h * headSize + slot * dim;
-        for (int64_t s = slot; s < pageSize && j < block->n; s++, j++, row += dim)
-          block->rows[j] = row;
-      }
-    };
+    // While a block is packed and multiplied, the next one is on its way to L2, and while the last
+    // one is, the first of the task that this thread will most likely be given: pages are short and
+    // scattered, hardware does not see where they go.
     const auto prefetch = [&](const Block& block, int64_t offset) {
       for (int j = 0; j < block.n; j++) {
         const char* row = reinterpret_cast<const char*>(block.rows[j] + offset);
@@ -132,36 +180,30 @@ Status decode(const OpCall& c, KernelContext& context) {
           __builtin_prefetch(row + at, 0, 2);
       }
     };
-    const int64_t walks = range.end - range.begin + 1;
-    // The first block at or after block b of walk i.
-    const auto next = [&](int64_t* i, int64_t* b) {
-      while (*i < walks && *b >= walkAt(*i).tokens) {
-        (*i)++;
-        *b = 0;
-      }
-      return *i < walks;
+    const auto blocksOf = [&](int64_t t) {
+      return Blocks(views, ranges[size_t(t / kvHeads)], t % kvHeads);
     };
-    Block blocks[2];
-    int64_t i = 0, b = 0;
-    bool more = next(&i, &b);
-    if (more) locate(walkAt(i), b, &blocks[0]);
-    for (int turn = 0; more; turn ^= 1) {
-      const Walk now = walkAt(i);
-      Block &block = blocks[turn], &following = blocks[turn ^ 1];
-      b += kKeyBlock;
-      more = next(&i, &b);
-      if (more) {
-        locate(walkAt(i), b, &following);
-        prefetch(following, 0);
-      }
-      packAcross<M>(block.rows, block.n, shape.dim, across, kKeyBlock);
-      if (more) prefetch(following, half);
-      for (int j = 0; j < block.n; j++) block.rows[j] += half;
-      packAlongRows<M>(block.rows, block.n, shape.dim, along, shape.padded);
-      std::fill_n(m.visible, now.count, block.n);
+    Blocks walk = blocksOf(task);
+    Block now, following;
+    bool more = walk.next(&now);
+    if (more) {
+      prefetch(now, 0);
+      prefetch(now, half);
+    }
+    while (more) {
+      more = walk.next(&following);
+      const int64_t after = task + threadCount();
+      const bool fetch = more || (after < tasks && blocksOf(after).next(&following));
+      if (fetch) prefetch(following, 0);
+      packAcross<M>(now.rows, now.n, shape.dim, across, kKeyBlock);
+      if (fetch) prefetch(following, half);
+      for (int j = 0; j < now.n; j++) now.rows[j] += half;
+      packAlongRows<M>(now.rows, now.n, shape.dim, along, shape.padded);
+      std::fill_n(m.visible, now.count, now.n);
       // every row sees all n keys, and a last pair is filled with 0: nothing to guard
       attendBlock(m.q + now.first * units, now.count, m.visible, KeyBlock<M>{across, along, true},
                   shape, m.state.from(now.first, shape.padded), m.block);
+      if (more) now = following;
     }
     for (int r = 0; r < rows; r++)
       finishRow<T>(

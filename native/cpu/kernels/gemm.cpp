@@ -137,6 +137,10 @@ void product(const Product<T, C>& p, KernelContext&) {
   // below this much work a second thread costs more than it brings
   if (double(p.m) * double(p.n) * double(p.depth) < 1e5) {
     for (int64_t task = 0; task < blocks * runs; task++) one(task);
+  } else if (blocks == 1) {
+    // The weights come from memory: each thread reads a stretch of them from end to end.
+    parallelRuns(
+        panels, [&](int64_t panel, int64_t next) { blockPanel(p, p.a.data, 0, p.m, panel, next); });
   } else {
     parallelTasks(blocks * runs, [&](int64_t task, int) { one(task); });
   }
