@@ -198,11 +198,26 @@ inline Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
+// x * 2^n for whole n in [-126, 128], rounded once; 2^128 alone would be infinity.
+inline Vec timesPowerOfTwo(Vec x, Vec n) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n);
+#else
+  const IVec whole = __builtin_convertvector(n, IVec), half = whole >> 1;
+  const IVec low = (half + 127) << 23, high = (whole - half + 127) << 23;
+  Vec a, b;
+  memcpy(&a, &low, sizeof a);
+  memcpy(&b, &high, sizeof b);
+  return x * a * b;  // the first product is exact
+#endif
+}
+
 // e^x to about 1 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2], a degree-6 polynomial (Cephes'
 // coefficients). Below -87.3 the result is 0 (so e^-inf = 0), above 88.7 it is inf, NaN stays NaN.
 inline Vec exp(Vec x) {
+  constexpr float kLeast = -87.3365478515625f, kMost = 88.72283905206835f;
   // NaN goes through both: vmin and vmax return the second where either is NaN
-  const Vec clamped = vmax(splat(-87.3365478515625f), vmin(splat(88.3762626647950f), x));
+  const Vec clamped = vmax(splat(kLeast), vmin(splat(kMost), x));
   const Vec t = clamped * splat(1.44269504088896341f);
   const Vec magic =
       splat(12582912.0f);  // 1.5 * 2^23: adding and subtracting it rounds to an integer
@@ -216,12 +231,8 @@ inline Vec exp(Vec x) {
   p = fma(p, r, splat(1.6666665459e-1f));
   p = fma(p, r, splat(5.0000001201e-1f));
   p = fma(p, r * r, r + splat(1.0f));
-  const IVec e = (__builtin_convertvector(n, IVec) + 127) << 23;
-  Vec scale;
-  memcpy(&scale, &e, sizeof scale);
-  Vec y = p * scale;
-  y = select(x < splat(-87.3365478515625f), splat(0.0f), y);
-  return select(x > splat(88.72283905206835f), splat(std::numeric_limits<float>::infinity()), y);
+  const Vec y = select(x < splat(kLeast), splat(0.0f), timesPowerOfTwo(p, n));
+  return select(x > splat(kMost), splat(std::numeric_limits<float>::infinity()), y);
 }
 
 }  // namespace callgrad::cpu::CG_ISA
