@@ -4,6 +4,7 @@
 // What a query row sees is data, not shape: tables of segments, spans, pages. Their values are
 // checked by the kernels.
 #include <cmath>
+#include <limits>
 
 #include "ops/op_table.h"
 
@@ -81,13 +82,13 @@ Status inferDecodeAttention(const OpCall& c, OutputSpec* out, const DeviceTraits
   return {};
 }
 
-// The arithmetic depends on what the tables say, which is not known here: only what every call
-// moves is counted.
+// The arithmetic depends on what the tables say, and they lie on the device, maybe still to be
+// written: only what every call moves is counted.
 Cost costMove(const OpCall& c) {
   double bytes = 0;
   for (int i = 0; i < kMaxInputs; i++) bytes += bytesOf(c.in[i]);
   for (int i = 0; i < kMaxOutputs; i++) bytes += bytesOf(c.out[i]);
-  return {bytes, 0};
+  return {bytes, std::numeric_limits<double>::quiet_NaN()};
 }
 
 const AttrDecl kScale = {"scale", AttrKind::kFloat, 0, "factor of the scores; 0 means 1 / sqrt(D)"};

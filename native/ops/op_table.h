@@ -84,7 +84,7 @@ using InferFunction = Status (*)(const OpCall& call, OutputSpec* outputs,
 
 struct Cost {
   double bytes = 0;  // least that must move between memory and the cores
-  double flops = 0;
+  double flops = 0;  // NaN where the contents of the inputs decide
 };
 using CostFunction = Cost (*)(const OpCall& call);
 

@@ -37,6 +37,8 @@ export interface OpBenchCase {
   /** Fresh inputs by the names of the op table. */
   inputs(make: Maker): Record<string, Tensor>
   attrs?: Record<string, number | boolean>
+  /** Floating-point operations where they depend on what the inputs hold: the op table then knows none. */
+  flops?: number
 }
 
 /** Makes inputs; floats without a dtype get the one under test. */
@@ -253,6 +255,10 @@ function attentionCases(s: OpShapes): OpBenchCase[] {
   const cache = (m: Maker) => m.normal([b * pages, 2, s.kvHeads, pageSize, s.headDim])
   const ownPages = (m: Maker) => m.integers(range(b * pages), [b, pages])
   const lengths = (m: Maker) => m.integers(new Int32Array(b).fill(s.context))
+  // Scores and weighted values are 2 D operations each for a query head and a key that it sees; backward has five such products.
+  const causal = (n: number) => (n * (n + 1)) / 2
+  const seen = causal(prompt) + groups * (96 * prompt + causal(96))
+  const perPair = 4 * s.headDim * s.heads
   const slots = (m: Maker) => m.integers(range(b).map((i) => i * pages * pageSize + 5))
   return [
     {
@@ -265,6 +271,7 @@ function attentionCases(s: OpShapes): OpBenchCase[] {
         segments: segments(m),
         spans: m.integers([0, prompt], [1, 2]),
       }),
+      flops: perPair * seen,
     },
     {
       op: 'attentionBackward',
@@ -279,6 +286,7 @@ function attentionCases(s: OpShapes): OpBenchCase[] {
         segments: segments(m),
         spans: m.integers([0, prompt], [1, 2]),
       }),
+      flops: 2.5 * perPair * seen,
     },
     {
       op: 'decodeAttention',
@@ -292,6 +300,7 @@ function attentionCases(s: OpShapes): OpBenchCase[] {
         ownPages: ownPages(m),
         ownLens: lengths(m),
       }),
+      flops: perPair * b * s.context,
     },
     {
       op: 'kvWrite',
