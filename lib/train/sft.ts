@@ -101,7 +101,7 @@ export class SFTTrainer {
       optimizer,
       folder: await RunFolder.open(config.outputDir, { from, keep: config.saveTotalLimit }),
       window: new MetricWindow(from?.state.window),
-      stopwatch: new Stopwatch(),
+      stopwatch: new Stopwatch(() => model.params.device.synchronize()),
       memory,
     }
   }

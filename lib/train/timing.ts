@@ -3,11 +3,16 @@ export class Stopwatch {
   private seconds: Record<string, number> = {}
   private started = performance.now()
 
-  /** Runs `work` and adds its time to `phase`. */
+  /** @param settle waits for what a phase has queued on its device, so that each phase pays for its own work */
+  constructor(private readonly settle: () => Promise<void> = async () => {}) {}
+
+  /** Runs `work` to the end of what it queued and adds the time to `phase`. */
   async time<T>(phase: string, work: () => T | Promise<T>): Promise<T> {
     const from = performance.now()
     try {
-      return await work()
+      const result = await work()
+      await this.settle()
+      return result
     } finally {
       this.seconds[phase] = (this.seconds[phase] ?? 0) + (performance.now() - from) / 1000
     }

@@ -65,7 +65,7 @@ const exactAndEnded: RewardFunction = async (sample) => {
 export async function prepare(settings: QuickstartSettings, folder: string, json: boolean): Promise<Stages> {
   const { seed, tasks, sft, grpo } = settings
   const { sft: demonstrated, grpo: practised, heldOut: held, ...difficulty } = tasks
-  const demonstrations = syntheticExamples({
+  let demonstrations = syntheticExamples({
     split: 'train',
     count: demonstrated,
     seed,
@@ -97,6 +97,7 @@ export async function prepare(settings: QuickstartSettings, folder: string, json
       const view = new TrainingView({ name: 'SFT', columns: sftColumns, every: 50, quiet: json })
       const { onStep, print } = view.hooks
       const summary = await runTrainer(new SFTTrainer({ model, dataset: demonstrations, config, onStep, print }), view)
+      demonstrations = [] // most of the process's JavaScript memory, and nobody reads them again
       return !summary.stopped
     },
     async reinforce() {
