@@ -1,5 +1,6 @@
 // The public entry point `callgrad`.
 
+export { type BuildOptions, type BuildResult, buildDataset } from './data/build.js'
 export type { Example, Message, Tool } from './data/example.js'
 export { type Dataset, type DatasetOptions, type DatasetReport, loadDataset } from './data/load.js'
 export type { CodedError } from './errors.js'

@@ -101,6 +101,7 @@ test("TRL's prompt and completion, tools as text; reasoning becomes a reply", ()
   assert.is(example.truth, '[{"name": "f", "arguments": {"a": 1}}]')
   assert.is(example.reply, '<think>Think.</think>\n<tool_call>[{"name": "f", "arguments": {"a": 1}}]</tool_call>')
   assert.equal(example.messages, [user('q')])
+  assert.equal(one({ messages: JSON.stringify([user('q')]) }).messages, [user('q')])
   assert.is(one({ prompt: [user('q')], completion: [{ role: 'assistant', content: 'a' }] }).reply, 'a')
 })
 
@@ -108,6 +109,7 @@ test('what is wrong with a conversation is said', () => {
   const cases: [object, RegExp][] = [
     [{ messages: [] }, /"messages" to be a list, got an empty one/],
     [{ messages: 'x' }, /"messages" to be a list, got a string/],
+    [{ messages: '[{' }, /"messages" is not JSON/],
     [{ messages: [user('q')], tools: '[{' }, /"tools" is not JSON/],
     [{ messages: [{ role: 'user', content: null }] }, /message 1 to have text, got null/],
     [{ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, /parts of text only/],

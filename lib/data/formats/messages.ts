@@ -5,6 +5,7 @@ import { type DataFormat, dataFormats, replyText, type Sample, type Turn } from 
 import {
   checkText,
   kind,
+  parseInner,
   type ReadContext,
   type RecordReader,
   readCalls,
@@ -77,7 +78,10 @@ function sourceOf(record: JsonObject): DataFormat {
 
 function turnsOf(record: JsonObject): ReadTurn[] {
   const key = ['messages', 'prompt', 'conversations'].find((name) => record.has(name)) ?? 'messages'
-  const list = record.get(key)
+  const value = record.get(key)
+  // Parquet files often have conversations as JSON text.
+  const isText = typeof value === 'string' && value.trimStart().startsWith('[')
+  const list = isText ? parseInner(value, `"${key}"`, 'field') : value
   if (!Array.isArray(list) || list.length === 0)
     throw new BadRecord(
       'field',
