@@ -13,7 +13,7 @@ import {
   startServer,
   type TestServer,
 } from '../rollout/endpoint/support/server.js'
-import { startCallgrad, storedAnswers, writeWeatherData } from './support/endpoint.js'
+import { startCallgrad, storedAnswers, untilStored, writeWeatherData } from './support/endpoint.js'
 
 const test = suite<{ folder: string; server: TestServer }>('callgrad distill')
 test.before.each(async (context) => {
@@ -46,7 +46,7 @@ test('killed at any instant it goes on; what it writes is data for sft', async (
   server.behave((seen, index, response) => setTimeout(() => teacher(seen, index, response), 15))
   for (const after of [2, 20]) {
     const { child, ended } = startCallgrad(args(server.url, 'kept.jsonl'), folder)
-    while (storedAnswers(cache).length < after) await new Promise((resolve) => setTimeout(resolve, 2))
+    await untilStored(cache, after, { ended })
     child.kill('SIGKILL')
     assert.is((await ended).code, null)
     assert.not.ok(existsSync(join(folder, 'kept.jsonl')))

@@ -15,6 +15,7 @@ import {
   testKey as key,
   startCallgrad as start,
   storedAnswers,
+  untilStored,
   writeWeatherData as writeData,
 } from './support/endpoint.js'
 
@@ -103,7 +104,7 @@ test('killed at any instant, the evaluation goes on where it was', async ({ serv
   server.behave(slow)
   for (const after of [1, 9, 23]) {
     const { child, ended } = start([...evalArgs(server.url), '--concurrency', '3'], folder)
-    while (storedAnswers(cache).length < after) await new Promise((resolve) => setTimeout(resolve, 2))
+    await untilStored(cache, after, { ended })
     child.kill('SIGKILL')
     assert.is((await ended).code, null)
     // What a kill in the middle of a write leaves behind.

@@ -49,9 +49,22 @@ export function storedAnswers(file: string): string[] {
   const whole = readFileSync(file, 'utf8').split('\n').slice(0, -1)
   return whole.flatMap((line) => {
     try {
-      return [(JSON.parse(line) as { answer: { content: string } }).answer.content]
+      const { answer } = JSON.parse(line) as { answer: { content?: string; text?: string } }
+      return [answer.content ?? answer.text ?? '']
     } catch {
       return []
     }
   })
+}
+
+/** Waits until a file holds so many answers; a command that ends before is an error with what it said. */
+export async function untilStored(file: string, count: number, { ended }: { ended: Promise<Ended> }): Promise<void> {
+  let over: Ended | null = null
+  ended.then((result) => {
+    over = result
+  })
+  while (storedAnswers(file).length < count) {
+    if (over) throw new Error(`ended with ${storedAnswers(file).length} answers of ${count}: ${(over as Ended).err}`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
 }
