@@ -36,7 +36,5 @@ add_library(callgrad_cuda OBJECT ${CUDA_KERNEL_SOURCES} native/cuda/runtime_cuda
 target_include_directories(callgrad_cuda PRIVATE native ${CUDAToolkit_INCLUDE_DIRS})
 target_compile_options(callgrad_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:${CUDA_CODE};-O3;-lineinfo;--expt-relaxed-constexpr;-Xcompiler=-fvisibility=hidden,-Wno-psabi>")
-target_compile_definitions(callgrad_core PRIVATE CG_HAVE_CUDA)
-
 set(CUDA_OBJECTS $<TARGET_OBJECTS:callgrad_cuda>)
 set(CUDA_LIBRARIES CUDA::cudart_static)

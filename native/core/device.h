@@ -78,6 +78,8 @@ class Device {
   bool recording_ = false;
 };
 
+inline Status OpTask::run() { return device->execute(op, call); }
+
 struct DeviceInfo {
   std::string name;
   bool available = false;

@@ -187,6 +187,8 @@ GpuDevice::~GpuDevice() {
 void GpuDevice::drain() {
   queue_->drain();
   reaper_->drain();
+  if (recording_)
+    return;  // a stream that records cannot be waited for; freeing memory waits itself
   // Completions are not all: ops without one behind them may still be running.
   if (runtime_.use(options_.index).ok() && !runtime_.synchronize(stream_).ok()) return;
 }

@@ -112,10 +112,6 @@ Status openCuda(const Backend& backend, const std::string& name, std::unique_ptr
                name.c_str());
 }
 
-#ifndef CG_HAVE_CUDA
-const Backend* cudaBackend() { return nullptr; }
-#endif
-
 // simt: the same kernels in a library of their own beside the addon
 // --------------------------------
 
@@ -174,15 +170,13 @@ std::vector<DeviceInfo> listSimt() {
 DeviceProvider cudaDevices() {
   using namespace gpu;
   return {[] {
-            const Backend* backend = cudaBackend();
-            if (backend) return listCuda(*backend);
+            if (cudaBackend) return listCuda(*cudaBackend());
             return std::vector<DeviceInfo>{{"cuda:0", false, kNoCuda, "NVIDIA GPU", true, true}};
           },
           [](const std::string& name) { return cudaIndex(name) >= 0; },
           [](const std::string& name, std::unique_ptr<Device>* device) -> Status {
-            const Backend* backend = cudaBackend();
-            if (!backend) return error(Code::kDevice, "%s", kNoCuda);
-            return openCuda(*backend, name, device);
+            if (!cudaBackend) return error(Code::kDevice, "%s", kNoCuda);
+            return openCuda(*cudaBackend(), name, device);
           }};
 }
 

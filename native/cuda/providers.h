@@ -12,7 +12,7 @@ namespace callgrad::gpu {
 std::vector<DeviceInfo> listCuda(const Backend& backend);
 Status openCuda(const Backend& backend, const std::string& name, std::unique_ptr<Device>* device);
 
-// The backend compiled by nvcc into this library; null where nvcc was absent.
-const Backend* cudaBackend();
+// The backend compiled by nvcc into this library; weak, for nvcc may have been absent.
+const Backend* cudaBackend() __attribute__((weak));
 
 }  // namespace callgrad::gpu

@@ -2,8 +2,6 @@
 
 namespace callgrad {
 
-Status OpTask::run() { return device->execute(op, call); }
-
 namespace {
 // In the order in which devices() lists them; "auto" prefers a GPU, then the first one.
 std::vector<DeviceProvider> providers() { return {cpuDevices(), cudaDevices(), simtDevices()}; }

@@ -1,0 +1,247 @@
+// A GPU for the tests of the device: memory of the host, one thread that runs what is queued while
+// its gate is open, and failures on request.
+#pragma once
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cuda/runtime.h"
+
+namespace callgrad::gpu {
+
+class FakeRuntime final : public Runtime {
+ public:
+  FakeRuntime() : thread_([this] { loop(); }) {}
+  ~FakeRuntime() override {
+    openGate();
+    {
+      std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  // What the tests set and look at. Figures are read after the calls that they count.
+  Versions version{13000, 13000};
+  Status countStatus;
+  std::vector<Properties> devices{Properties{"Fake GPU", 9, 0, 4, size_t(1) << 30}};
+  size_t memoryLeft = size_t(1) << 30;
+  std::string failLaunch;    // name of the kernel that cannot be started
+  std::string failOnDevice;  // name of the kernel that ends the device when it runs
+  std::atomic<int> launched{0}, ran{0}, allocations{0}, pinned{0}, graphs{0}, recordingsOpen{0};
+  std::map<std::thread::id, int> current;
+
+  void closeGate() { setGate(false); }
+  void openGate() { setGate(true); }
+
+  Versions versions() override { return version; }
+  Status deviceCount(int* count) override {
+    *count = countStatus.ok() ? int(devices.size()) : 0;
+    return countStatus;
+  }
+  Status properties(int device, Properties* p) override {
+    *p = devices.at(size_t(device));
+    return {};
+  }
+  Status use(int device) override {
+    std::lock_guard lock(mutex_);
+    current[std::this_thread::get_id()] = device;
+    return {};
+  }
+  Status memoryInfo(size_t* free, size_t* total) override {
+    *free = memoryLeft;
+    *total = devices[0].memoryBytes;
+    return {};
+  }
+  bool sticky() override { return sticky_; }
+
+  Status allocate(size_t bytes, void** data) override {
+    std::lock_guard lock(mutex_);
+    if (bytes > memoryLeft)
+      return Status(Code::kMemory, "out of memory (cudaErrorMemoryAllocation)");
+    memoryLeft -= bytes;
+    allocations++;
+    *data = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    sizes_[*data] = bytes;
+    return {};
+  }
+  void free(void* data) override {
+    synchronizeAll();
+    std::lock_guard lock(mutex_);
+    memoryLeft += sizes_[data];
+    sizes_.erase(data);
+    std::free(data);
+  }
+  Status allocatePinned(size_t bytes, void** data) override {
+    *data = malloc(bytes);
+    pinned++;
+    return {};
+  }
+  void freePinned(void* data) override { std::free(data); }
+
+  Status createStream(StreamHandle* stream) override {
+    *stream = reinterpret_cast<StreamHandle>(new char);
+    return {};
+  }
+  void destroyStream(StreamHandle stream) override { delete reinterpret_cast<char*>(stream); }
+  Status synchronize(StreamHandle) override {
+    if (recordingsOpen > 0)
+      return Status(Code::kDevice, "a stream that records cannot be waited for");
+    synchronizeAll();
+    return state();
+  }
+
+  Status createEvent(EventHandle* event) override {
+    *event = reinterpret_cast<EventHandle>(new Event);
+    return {};
+  }
+  void destroyEvent(EventHandle event) override { delete reinterpret_cast<Event*>(event); }
+  Status record(EventHandle event, StreamHandle) override {
+    auto* e = reinterpret_cast<Event*>(event);
+    {
+      std::lock_guard lock(mutex_);
+      e->done = false;
+    }
+    push([this, e] {
+      std::lock_guard lock(mutex_);
+      e->done = true;
+    });
+    return state();
+  }
+  Status wait(EventHandle event) override {
+    auto* e = reinterpret_cast<Event*>(event);
+    std::unique_lock lock(mutex_);
+    finished_.wait(lock, [e] { return e->done; });
+    return stateLocked();
+  }
+  Status done(EventHandle event, bool* done) override {
+    std::lock_guard lock(mutex_);
+    *done = reinterpret_cast<Event*>(event)->done;
+    return {};
+  }
+
+  Status upload(void* to, const void* from, size_t bytes, StreamHandle) override {
+    push([=] { memcpy(to, from, bytes); });
+    return state();
+  }
+  Status download(void* to, const void* from, size_t width, size_t stride, size_t rows,
+                  StreamHandle) override {
+    push([=] {
+      for (size_t r = 0; r < rows; r++)
+        memcpy(static_cast<char*>(to) + r * width, static_cast<const char*>(from) + r * stride,
+               width);
+    });
+    return state();
+  }
+  Status set(void* to, int byte, size_t bytes, StreamHandle) override {
+    queueOrRecord([=] { memset(to, byte, bytes); });
+    return state();
+  }
+
+  Status launch(const Launch& l, StreamHandle) override {
+    if (l.name == failLaunch)
+      return Status(Code::kDevice,
+                    "invalid configuration argument (cudaErrorInvalidConfiguration)");
+    launched++;
+    std::vector<char> packed(static_cast<const char*>(l.packed),
+                             static_cast<const char*>(l.packed) + l.packedBytes);
+    queueOrRecord([this, packed, invoke = l.invoke, fails = l.name == failOnDevice] {
+      ran++;
+      if (fails) sticky_ = true;
+      if (!sticky_) invoke(packed.data());
+    });
+    return state();
+  }
+
+  Status beginRecording(StreamHandle) override {
+    recordingsOpen++;
+    recording_ = new Graph;
+    return {};
+  }
+  Status endRecording(StreamHandle, GraphHandle* graph) override {
+    recordingsOpen--;
+    graphs++;
+    *graph = reinterpret_cast<GraphHandle>(recording_);
+    recording_ = nullptr;
+    return {};
+  }
+  Status replay(GraphHandle graph, StreamHandle) override {
+    for (const auto& work : *reinterpret_cast<Graph*>(graph)) push(work);
+    return state();
+  }
+  void destroyGraph(GraphHandle graph) override {
+    graphs--;
+    delete reinterpret_cast<Graph*>(graph);
+  }
+
+ private:
+  using Work = std::function<void()>;
+  using Graph = std::vector<Work>;
+  struct Event {
+    bool done = true;
+  };
+
+  Status stateLocked() const {
+    return sticky_ ? Status(Code::kDevice,
+                            "an illegal memory access was encountered "
+                            "(cudaErrorIllegalAddress)")
+                   : Status();
+  }
+  Status state() { return stateLocked(); }
+  void setGate(bool open) {
+    std::lock_guard lock(mutex_);
+    gate_ = open;
+    changed_.notify_all();
+  }
+  void queueOrRecord(Work work) {
+    if (recording_)
+      recording_->push_back(std::move(work));
+    else
+      push(std::move(work));
+  }
+  void push(Work work) {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+    changed_.notify_all();
+  }
+  void synchronizeAll() {
+    std::unique_lock lock(mutex_);
+    finished_.wait(lock, [this] { return queue_.empty() && !busy_; });
+  }
+  void loop() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock,
+                    [this] { return (gate_ && !queue_.empty()) || (closing_ && queue_.empty()); });
+      if (queue_.empty()) return;
+      Work work = std::move(queue_.front());
+      queue_.pop_front();
+      busy_ = true;
+      lock.unlock();
+      work();
+      lock.lock();
+      busy_ = false;
+      finished_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_, finished_;
+  std::deque<Work> queue_;
+  std::map<void*, size_t> sizes_;
+  Graph* recording_ = nullptr;  // the worker's
+  std::atomic<bool> sticky_ = false;
+  bool gate_ = true, busy_ = false, closing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace callgrad::gpu
