@@ -15,6 +15,8 @@
 //
 // A block of keys is any source of rows: contiguous, or found through a page table.
 #pragma once
+#include <cmath>
+
 #include "cuda/rows.cuh"
 
 namespace callgrad::gpu {
@@ -352,6 +354,10 @@ class MmaCore {
   float max_[2] = {-INFINITY, -INFINITY}, sum_[2] = {0, 0};
   float out_[1][kDim / 8][4];
 };
+
+inline float softmaxScale(double attr, int64_t dim) {
+  return attr != 0 ? float(attr) : float(1.0 / std::sqrt(double(dim)));
+}
 
 // Calls f.operator()<Core>() with the core that the rows allow.
 template <typename F>

@@ -10,9 +10,9 @@
 // Backward: logits are recomputed tile by tile and leave the epilogue as gradients, in the compute
 // dtype, one chunk of rows and vocabulary at a time (kChunkBytes). From each chunk come the rows of
 // dw that it covers (added once per chunk of rows) and its part of dh, summed over chunks in fp32 in
-// scratch and rounded once. At 16,384 rows, D = 4,096 and V = 151,936 that is 49 MB of scratch, and
+// scratch and rounded once. At 16,384 rows, D = 4,096 and V = 151,936 that is 61 MB of scratch, and
 // beside three products' traffic 11 passes over dw: 55 GB, a sixth of the time that the products'
-// 60 TFLOP take on an H100.
+// 60 TFLOP take on an H100. Rows without upstream gradient are copied as zeros.
 //
 // Tried on paper: chunks of rows alone (102 passes over dw); chunks of vocabulary alone (an fp32 dh
 // of all rows, 268 MB).
@@ -214,6 +214,16 @@ struct LogitGradient {
   }
 };
 
+// Rows of h that take part; those that are left out become zeros, so that they spoil nothing.
+template <typename T>
+__global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
+    takeRowsKernel(RowsOf<T> h, const float* dLogprob, const float* dEntropy, T* to) {
+  const int64_t c = int64_t(blockIdx.y) * kBlock + threadIdx.x, r = blockIdx.x;
+  if (c >= h.width) return;
+  const bool out = dLogprob[r] == 0 && (!dEntropy || dEntropy[r] == 0);
+  to[r * h.width + c] = out ? fromFloat<T>(0.0f) : h.at(r)[c];
+}
+
 template <typename T>
 __global__ void CG_LAUNCH_BOUNDS(kBlock, 1) roundRowsKernel(const float* from, RowsOf<T> to) {
   const int64_t c = int64_t(blockIdx.y) * kBlock + threadIdx.x, r = blockIdx.x;
@@ -253,18 +263,26 @@ Status backward(const OpCall& c, KernelContext& context) {
   const Chunks chunks = chunksOf<T>(rows, vocabulary, depth);
   T* dLogits = context.scratch.get<T>(size_t(chunks.rows * chunks.stride));
   float* sum = context.scratch.get<float>(size_t(chunks.rows * depth));
+  T* taken = context.scratch.get<T>(size_t(chunks.rows * depth));
   Gpu& gpu = *context.gpu;
   for (int64_t r = 0; r < rows; r += chunks.rows) {
     const int64_t count = rows - r < chunks.rows ? rows - r : chunks.rows;
-    const Operand<T> hidden{h.as<T>() + r * h.rowStride, h.rowStride, 1};
+    const float* dLogprob = c.in[5].as<float>() + r;
+    const float* entropic = dEntropy.present() ? dEntropy.as<float>() + r : nullptr;
+    RowsOf<T> from = rowsOf<T>(h);
+    from.data += r * from.stride;
+    CG_RETURN_IF_ERROR(launch(gpu, "takeRows", takeRowsKernel<T>,
+                              dim3(unsigned(count), unsigned(ceilDiv(depth, kBlock))), dim3(kBlock),
+                              0, from, dLogprob, entropic, taken));
+    const Operand<T> hidden{taken, depth, 1};
     for (int64_t v = 0; v < vocabulary; v += chunks.tokens) {
       const int64_t tokens = vocabulary - v < chunks.tokens ? vocabulary - v : chunks.tokens;
       T* rowsOfW = w.as<T>() + v * w.rowStride;
       const LogitGradient<T> gradient{c.in[2].as<int32_t>() + r,
                                       c.in[3].as<float>() + r,
                                       c.in[4].as<float>() + r,
-                                      c.in[5].as<float>() + r,
-                                      dEntropy.present() ? dEntropy.as<float>() + r : nullptr,
+                                      dLogprob,
+                                      entropic,
                                       dLogits,
                                       chunks.stride,
                                       v,
@@ -288,7 +306,7 @@ Status backward(const OpCall& c, KernelContext& context) {
                                      dw.rowStride);
       CG_RETURN_IF_ERROR(gemm(
           gpu, "linearLogprobBackward dw",
-          Product<T>{{dLogits, 1, chunks.stride}, {hidden.data, 1, h.rowStride}, tokens, depth,
+          Product<T>{{dLogits, 1, chunks.stride}, {taken, 1, depth}, tokens, depth,
                      count},
           storeTo(part, true)));
     }

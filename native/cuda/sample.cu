@@ -26,6 +26,7 @@ namespace callgrad::gpu {
 namespace {
 
 constexpr int kBlock = 1024, kWarps = kBlock / kWarp;
+constexpr int kMostTiles = 1024;  // of kBlock logits: a million
 constexpr int kFew = 1024;  // elements that one round in shared memory puts in order
 constexpr int kStepsByDistance = 16;
 // The third counter word, as on cpu: other users of the same key must differ from it.
@@ -73,6 +74,7 @@ struct Shared {
   double mass[kWarps];
   int count[kWarps];
   float value[kWarps];
+  double tileMass[kMostTiles];
   Cut few[kFew];
   int fewCount;
   int chosen;
@@ -163,19 +165,29 @@ class Row {
   }
 
   // The element at which the mass of those within the cut, in index order, passes `uniform` of the
-  // whole. A tile is kBlock elements, one a thread.
+  // whole. A warp sums a tile of kBlock elements, so that no barrier stands between tiles.
   CG_DEVICE int draw(double uniform, const Cut& cut) {
+    const int tiles = (n_ + kBlock - 1) / kBlock;
+    for (int t = warpOf(); t < tiles; t += kWarps) {
+      double sum = 0;
+      for (int i = t * kBlock + laneOf(); i < (t + 1) * kBlock; i += kWarp)
+        sum += double(masked(i, cut));
+      CG_UNROLL
+      for (int o = 16; o; o >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, o);
+      if (laneOf() == 0) shared_.tileMass[t] = sum;
+    }
+    __syncthreads();
     double whole = 0;
-    for (int begin = 0; begin < n_; begin += kBlock) whole += tileMass(begin, cut);
+    for (int t = 0; t < tiles; t++) whole += shared_.tileMass[t];
     double left = uniform * whole;
     int last = -1;  // rounding may leave a remainder behind the last tile that has mass
-    for (int begin = 0; begin < n_; begin += kBlock) {
-      const double mass_ = tileMass(begin, cut);
-      if (mass_ > 0) last = begin;
+    for (int t = 0; t < tiles; t++) {
+      const double mass_ = shared_.tileMass[t];
+      if (mass_ > 0) last = t;
       if (left < mass_) break;
       left -= mass_;
     }
-    return inTile(last, left, cut);
+    return inTile(last * kBlock, left, cut);
   }
 
  private:
@@ -201,10 +213,6 @@ class Row {
     if (i >= n_) return 0;
     const float x = logits_[i];
     return within(x, i, cut) ? mass(x) : 0.0f;
-  }
-
-  CG_DEVICE double tileMass(int begin, const Cut& cut) {
-    return total({0, double(masked(begin + int(threadIdx.x), cut))}).mass;
   }
 
   // The element of a tile at which the cumulative mass passes `left`, or the last that has mass.
@@ -367,8 +375,8 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
 
 Status sample(const OpCall& c, KernelContext& context) {
   const TensorView& logits = c.in[0];
-  if (logits.shape[1] > 0x7fffffff - kBlock)
-    return error(Code::kShape, "expected at most 2^31 - 1025 logits a row, got %ld",
+  if (logits.shape[1] > int64_t(kMostTiles) * kBlock)
+    return error(Code::kShape, "expected at most %d logits a row, got %ld", kMostTiles * kBlock,
                  long(logits.shape[1]));
   const double temperature = c.attr[0], minP = c.attr[3];
   const Settings s{temperature == 0 ? 1.0f : float(1.0 / temperature), temperature == 0,

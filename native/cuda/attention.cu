@@ -1,0 +1,121 @@
+// Attention of packed segments, forward.
+//
+// q, out: [Tq, Hq, D], k, v: [Tk, Hkv, D], rows strided; lse: [Tq, Hq] f32, natural log. A block
+// takes a tile of one segment's rows for one kv head: tokens x the query heads that share it, so K
+// and V are read once for all of them, and each answer's rows meet the shared prompt as a whole
+// tile. It walks the spans and then its own keys up to the diagonal; blocks of keys that nobody in
+// the tile sees are not read. attention_core.cuh has the arithmetic.
+//
+// Traffic: q, out once; K and V of what a segment sees, once for each of its tiles (from L2 after
+// the first). Limited by the tensor cores from a few hundred keys on; the fp32 core by FFMA and
+// shared memory, since it is for parity.
+#include <cmath>
+
+#include "cuda/attention_tiles.cuh"
+#include "cuda/families.h"
+
+namespace callgrad::gpu {
+namespace {
+
+template <typename T>
+struct ForwardArguments {
+  const T *q, *k, *v;
+  T* out;
+  float* lse;
+  int64_t qStride, kStride, vStride, outStride;
+  int heads, kvHeads, dim, tokens;
+  float scale;
+};
+
+template <typename Core>
+__global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
+    attentionKernel(Tables tables, ForwardArguments<typename Core::T> a, ErrorSlot errors) {
+  using T = typename Core::T;
+  CG_DYNAMIC_SHARED(float, memory);
+  if (faultPending(errors)) return;
+  const QueryTile tile = tileAt(tables, int(blockIdx.x), a.tokens);
+  if (tile.segment < 0) return;
+  const Segment segment = tables.segments[tile.segment];
+  const int group = a.heads / a.kvHeads;
+  const Fold fold{group, int(blockIdx.y), a.dim};
+  const int rows = (tile.end - tile.begin) * group;
+  Core core(memory, a.dim, a.scale);
+  core.begin([&](int r) -> const T* {
+    return r < rows
+               ? a.q + (tile.begin + fold.token(r)) * a.qStride + int64_t(fold.head(r)) * a.dim
+               : nullptr;
+  });
+  const int64_t head = int64_t(fold.kvHead) * a.dim;
+  TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
+  core.attend(keys, [&](int r, const KeyBlock<T>& b) {
+    return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
+  });
+  core.each([&](int r, int column, const auto& values, float maximum, float sum) {
+    if (r >= rows) return;
+    const int64_t token = tile.begin + fold.token(r);
+    const float inverse = sum > 0 || sum != sum ? 1.0f / sum : 0.0f;
+    T* to = a.out + token * a.outStride + int64_t(fold.head(r)) * a.dim + column;
+    if constexpr (sizeof(values) == 8)
+      st4(to, packBf16x2(values[0] * inverse, values[1] * inverse));
+    else
+      *to = fromFloat<T>(values[0] * inverse);
+    if (column == 0)
+      a.lse[token * a.heads + fold.head(r)] =
+          sum == 0 ? -INFINITY : (maximum + log2f(sum)) * kLn2;
+  });
+}
+
+// Rows that are in no segment.
+template <typename T>
+__global__ void CG_LAUNCH_BOUNDS(256, 1)
+    uncoveredKernel(const uint8_t* covered, RowsOf<T> out, int rowSize, float* lse, int heads) {
+  const int64_t t = blockIdx.x;
+  if (covered[t]) return;
+  for (int c = int(threadIdx.x); c < rowSize; c += int(blockDim.x))
+    out.data[t * out.stride + c] = fromFloat<T>(0.0f);
+  for (int h = int(threadIdx.x); h < heads; h += int(blockDim.x)) lse[t * heads + h] = -INFINITY;
+}
+
+template <typename Core>
+Status forward(const OpCall& c, KernelContext& context) {
+  using T = typename Core::T;
+  const TensorView &q = c.in[0], &k = c.in[1], &v = c.in[2], &out = c.out[0], &lse = c.out[1];
+  const int64_t heads = q.shape[1], kvHeads = k.shape[1], dim = q.shape[2], group = heads / kvHeads;
+  Gpu& gpu = *context.gpu;
+  uint8_t* covered = context.scratch.get<uint8_t>(size_t(q.shape[0]));
+  CG_RETURN_IF_ERROR(gpu.runtime->set(covered, 0, size_t(q.shape[0]), gpu.stream));
+  const Tables tables = tablesOf(c.in[3], c.in[4], q.shape[0], k.shape[0], context.scratch);
+  const int tokens = int(Core::kRows / group > 0 ? Core::kRows / group : 1);
+  CG_RETURN_IF_ERROR(plan(context, tables, tokens, covered));
+  RowsOf<T> to;
+  to.data = out.as<T>(), to.stride = out.rowStride;
+  CG_RETURN_IF_ERROR(launch(gpu, "attention uncovered", uncoveredKernel<T>,
+                            dim3(unsigned(q.shape[0])), dim3(256), 0, covered, to,
+                            int(heads * dim), lse.as<float>(), int(heads)));
+  const ForwardArguments<T> a{q.as<T>(),     k.as<T>(),   v.as<T>(),    out.as<T>(),
+                              lse.as<float>(), q.rowStride, k.rowStride,  v.rowStride,
+                              out.rowStride, int(heads),  int(kvHeads), int(dim),
+                              tokens,        softmaxScale(c.attr[0], dim)};
+  return launch(gpu, "attention", attentionKernel<Core>,
+                dim3(unsigned(mostTiles(tables, tokens)), unsigned(kvHeads)), dim3(Core::kThreads),
+                Core::sharedBytes(int(dim)), tables, a, *context.deviceErrors);
+}
+
+Status attention(const OpCall& c, KernelContext& context) {
+  const TensorView &q = c.in[0], &k = c.in[1];
+  if (q.shape[0] == 0) return {};
+  const int64_t dim = q.shape[2], group = q.shape[1] / k.shape[1];
+  const bool aligned = allWide(dim, 16, q, k, c.in[2]) && allWide(dim, 4, c.out[0]);
+  return withCore(q.dtype, dim, aligned, [&]<typename Core>() -> Status {
+    if (group > Core::kRows)
+      return error(Code::kShape, "expected at most %d query heads for a kv head, got %ld",
+                   Core::kRows, long(group));
+    return forward<Core>(c, context);
+  });
+}
+
+}  // namespace
+
+void registerAttention(KernelTable& t) { t.set("attention", attention); }
+
+}  // namespace callgrad::gpu
