@@ -188,21 +188,47 @@ struct HeadTile {
     const int lane = laneId();
     ldmatrix_x4(out, tile + at(row + (lane & 15), k16 * 2 + (lane >> 4)));
   }
-  // B fragments for 16 columns of the product that are rows [row, row + 16) of the tile.
-  CG_DEVICE static void bRows(uint32_t (&out)[2][2], SharedAddress tile, int row, int k16) {
+  // B fragments of 16 kPairs columns of the product, which are rows of the tile from `row`.
+  template <int kPairs>
+  CG_DEVICE static void bRowsOf(uint32_t (&out)[2 * kPairs][2], SharedAddress tile, int row,
+                                int k16) {
     const int lane = laneId();
-    uint32_t r[4];
-    ldmatrix_x4(r, tile + at(row + (lane & 7) + (lane >> 4) * 8, k16 * 2 + ((lane >> 3) & 1)));
-    out[0][0] = r[0], out[0][1] = r[1], out[1][0] = r[2], out[1][1] = r[3];
+    SharedAddress from[kPairs];
+    uint32_t r[kPairs][4];
+    CG_UNROLL
+    for (int j = 0; j < kPairs; j++)
+      from[j] = tile + at(row + j * 16 + (lane & 7) + (lane >> 4) * 8, k16 * 2 + ((lane >> 3) & 1));
+    ldmatrix_x4(r, from);
+    CG_UNROLL
+    for (int j = 0; j < kPairs; j++) {
+      out[2 * j][0] = r[j][0], out[2 * j][1] = r[j][1];
+      out[2 * j + 1][0] = r[j][2], out[2 * j + 1][1] = r[j][3];
+    }
   }
-  // B fragments for columns [16 c16, 16 c16 + 16) of the tile, summed over rows [row, row + 16).
-  CG_DEVICE static void bColumns(uint32_t (&out)[2][2], SharedAddress tile, int row, int c16) {
+  // B fragments of all columns of the tile, summed over its rows [row, row + 16).
+  CG_DEVICE static void bColumnsOf(uint32_t (&out)[kDim / 8][2], SharedAddress tile, int row) {
     const int lane = laneId();
-    uint32_t r[4];
-    ldmatrix_x4_trans(r, tile + at(row + (lane & 15), c16 * 2 + (lane >> 4)));
-    out[0][0] = r[0], out[0][1] = r[1], out[1][0] = r[2], out[1][1] = r[3];
+    SharedAddress from[kDim / 16];
+    uint32_t r[kDim / 16][4];
+    CG_UNROLL
+    for (int i = 0; i < kDim / 16; i++)
+      from[i] = tile + at(row + (lane & 15), i * 2 + (lane >> 4));
+    ldmatrix_x4_trans(r, from);
+    CG_UNROLL
+    for (int i = 0; i < kDim / 16; i++) {
+      out[2 * i][0] = r[i][0], out[2 * i][1] = r[i][1];
+      out[2 * i + 1][0] = r[i][2], out[2 * i + 1][1] = r[i][3];
+    }
   }
 };
+
+// Two tiles of fp32 fragments, side by side, as the A fragment of a product over their columns.
+CG_DEVICE void packRows(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
+  a[0] = packBf16x2(left[0], left[1]);
+  a[1] = packBf16x2(left[2], left[3]);
+  a[2] = packBf16x2(right[0], right[1]);
+  a[3] = packBf16x2(right[2], right[3]);
+}
 
 // A warp owns 16 rows. Keys and values go through two buffers each: while a block is worked on, the
 // next one is on its way.
@@ -284,13 +310,7 @@ class MmaCore {
     for (int k16 = 0; k16 < kDim / 16; k16++) {
       uint32_t a[1][4], b[2 * kPairs][2];
       Tile::a(a[0], q_, warpRow(), k16);
-      CG_UNROLL
-      for (int j = 0; j < kPairs; j++) {
-        uint32_t two[2][2];
-        Tile::bRows(two, keys(at), j * 16, k16);
-        b[2 * j][0] = two[0][0], b[2 * j][1] = two[0][1];
-        b[2 * j + 1][0] = two[1][0], b[2 * j + 1][1] = two[1][1];
-      }
+      Tile::template bRowsOf<kPairs>(b, keys(at), 0, k16);
       mma_tiles_bf16(s, a, b);
     }
     const int lane = laneId();
@@ -333,18 +353,9 @@ class MmaCore {
     for (int k = 0; k < 4; k++) out_[0][i][k] *= keep[k / 2];
     CG_UNROLL
     for (int j = 0; j < kPairs; j++) {  // 16 keys: two score tiles are one A fragment
-      uint32_t a[1][4] = {{packBf16x2(s[0][2 * j][0], s[0][2 * j][1]),
-                           packBf16x2(s[0][2 * j][2], s[0][2 * j][3]),
-                           packBf16x2(s[0][2 * j + 1][0], s[0][2 * j + 1][1]),
-                           packBf16x2(s[0][2 * j + 1][2], s[0][2 * j + 1][3])}};
-      uint32_t b[kDim / 8][2];
-      CG_UNROLL
-      for (int i = 0; i < kDim / 16; i++) {
-        uint32_t two[2][2];
-        Tile::bColumns(two, values(at), j * 16, i);
-        b[2 * i][0] = two[0][0], b[2 * i][1] = two[0][1];
-        b[2 * i + 1][0] = two[1][0], b[2 * i + 1][1] = two[1][1];
-      }
+      uint32_t a[1][4], b[kDim / 8][2];
+      packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
+      Tile::bColumnsOf(b, values(at), j * 16);
       mma_tiles_bf16(out_, a, b);
     }
   }

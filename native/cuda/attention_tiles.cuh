@@ -32,7 +32,7 @@ inline constexpr int kPlanThreads = 256;
 
 // Checks the tables, counts tiles of `tokens` query rows, and marks rows that a segment covers.
 // Faulty segments get no tiles. One block.
-__global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
+static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
     planKernel(Tables t, int tokens, uint8_t* covered, ErrorSlot errors) {
   CG_SHARED(int, part, [kPlanThreads]);
   const int me = int(threadIdx.x);
@@ -80,7 +80,7 @@ __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
 }
 
 // Two segments that hold the same query row: each row counts how often it is held.
-__global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
+static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
     overlapKernel(Tables t, ErrorSlot errors) {
   const int64_t i = int64_t(blockIdx.x) * kPlanThreads + threadIdx.x;
   if (i >= t.count) return;

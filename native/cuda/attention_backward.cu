@@ -1,0 +1,232 @@
+// Attention of packed segments, backward, without atomics: three passes, each of which owns what it
+// writes, so the bits are the same in every run.
+//
+//   delta   rowsum(dOut * out), a warp a row
+//   dQ      a block takes a tile of query rows, as the forward does, and walks its keys
+//   dK, dV  a block takes a block of keys of a kv head, looks through the segments in order for rows
+//           that see them (a span that covers them, or own keys up to the diagonal), and walks those
+//
+// Scores are computed twice (7 products instead of the 5 of one fused pass, whose dQ would need
+// float atomics or a partial sum for each block of keys). The look through the segments reads 24
+// bytes a segment and block of keys.
+//
+// q, out, dOut, dq: [Tq, Hq, D], k, v, dk, dv: [Tk, Hkv, D], rows strided; lse: [Tq, Hq] f32.
+// Limited by the tensor cores; the fp32 cores by FFMA and shared memory.
+#include "cuda/attention_grad_keys.cuh"
+#include "cuda/attention_tiles.cuh"
+#include "cuda/families.h"
+
+namespace callgrad::gpu {
+namespace {
+
+template <typename T>
+struct BackwardArguments {
+  const T *q, *k, *v, *dOut;
+  T *dq, *dk, *dv;
+  const float *lse, *delta;  // [Tq, Hq]
+  int64_t qStride, kStride, vStride, dOutStride, dqStride, dkStride, dvStride;
+  int heads, kvHeads, dim;
+  int64_t keys;
+  float scale;
+};
+
+template <typename T>
+__global__ void CG_LAUNCH_BOUNDS(256, 1)
+    deltaKernel(RowsOf<T> out, RowsOf<T> dOut, int64_t rows, float* delta) {
+  const int64_t row = int64_t(blockIdx.x) * 8 + threadIdx.x / kWarp;
+  if (row >= rows) return;
+  const T *o = out.at(row), *g = dOut.at(row);
+  float sum = 0;
+  for (int c = int(threadIdx.x) % kWarp; c < out.width; c += kWarp)
+    sum = fmaf(toFloat(o[c]), toFloat(g[c]), sum);
+  sum = warpSum(sum);
+  if (threadIdx.x % kWarp == 0) delta[row] = sum;
+}
+
+// Writes a pair or a single element.
+template <typename T, int kCount>
+CG_DEVICE void put(T* to, const float (&v)[kCount]) {
+  if constexpr (kCount == 2)
+    st4(to, packBf16x2(v[0], v[1]));
+  else
+    *to = fromFloat<T>(v[0]);
+}
+
+template <typename Core>
+__global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
+    gradQueryKernel(Tables tables, int tokens, BackwardArguments<typename Core::T> a,
+                    ErrorSlot errors) {
+  using T = typename Core::T;
+  CG_DYNAMIC_SHARED(float, memory);
+  if (faultPending(errors)) return;
+  const QueryTile tile = tileAt(tables, int(blockIdx.x), tokens);
+  if (tile.segment < 0) return;
+  const Segment segment = tables.segments[tile.segment];
+  const Fold fold{a.heads / a.kvHeads, int(blockIdx.y), a.dim};
+  const int rows = (tile.end - tile.begin) * fold.group;
+  const auto at = [&](int r, int64_t stride) {
+    return (tile.begin + fold.token(r)) * stride + int64_t(fold.head(r)) * a.dim;
+  };
+  Core core(memory, a.dim, a.scale);
+  core.begin([&](int r) -> const T* { return r < rows ? a.q + at(r, a.qStride) : nullptr; },
+             [&](int r) -> const T* { return r < rows ? a.dOut + at(r, a.dOutStride) : nullptr; },
+             [&](int r) -> RowState {
+               if (r >= rows) return {INFINITY, 0.0f};
+               const int64_t i = int64_t(tile.begin + fold.token(r)) * a.heads + fold.head(r);
+               return rowState(a.lse[i], a.delta[i]);
+             });
+  const int64_t head = int64_t(fold.kvHead) * a.dim;
+  TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
+  core.attend(keys, [&](int r, const KeyBlock<T>& b) {
+    return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
+  });
+  core.each([&](int r, int column, const auto& values) {
+    if (r < rows) put(a.dq + at(r, a.dqStride) + column, values);
+  });
+}
+
+// blockIdx.x: a block of keys; y: kv head.
+template <typename Core>
+__global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
+    gradKeysKernel(Tables tables, BackwardArguments<typename Core::T> a, ErrorSlot errors) {
+  using T = typename Core::T;
+  CG_DYNAMIC_SHARED(float, memory);
+  if (faultPending(errors)) return;
+  const int64_t first = int64_t(blockIdx.x) * Core::kKeys;
+  const int count = a.keys - first < Core::kKeys ? int(a.keys - first) : Core::kKeys;
+  const Fold fold{a.heads / a.kvHeads, int(blockIdx.y), a.dim};
+  const int64_t head = int64_t(fold.kvHead) * a.dim;
+  Core core(memory, a.dim, a.scale);
+  core.begin(
+      [&](int j) -> const T* {
+        return j < count ? a.k + (first + j) * a.kStride + head : nullptr;
+      },
+      [&](int j) -> const T* {
+        return j < count ? a.v + (first + j) * a.vStride + head : nullptr;
+      });
+
+  // Rows of folded tokens [begin, end) of a segment, against keys of which `seen` says which.
+  const auto walk = [&](int begin, int end, const auto& seen) {
+    const int64_t all = int64_t(end - begin) * fold.group;
+    for (int64_t base = 0; base < all; base += Core::kRows) {
+      const auto at = [&](int r, int64_t stride) {
+        const int64_t i = base + r;
+        return (begin + i / fold.group) * stride +
+               (int64_t(fold.kvHead) * fold.group + i % fold.group) * a.dim;
+      };
+      const auto there = [&](int r) { return base + r < all; };
+      core.add([&](int r) -> const T* { return there(r) ? a.q + at(r, a.qStride) : nullptr; },
+               [&](int r) -> const T* { return there(r) ? a.dOut + at(r, a.dOutStride) : nullptr; },
+               [&](int r) -> RowState {
+                 if (!there(r)) return {INFINITY, 0.0f};
+                 const int64_t i = base + r;
+                 const int64_t row = (begin + i / fold.group) * a.heads +
+                                     int64_t(fold.kvHead) * fold.group + i % fold.group;
+                 return rowState(a.lse[row], a.delta[row]);
+               },
+               [&](int j, int r) {
+                 return j < count && there(r) && seen(first + j, begin + int((base + r) / fold.group));
+               });
+    }
+  };
+
+  for (int i = 0; i < tables.count; i++) {
+    const Segment s = tables.segments[i];
+    if (s.qBegin >= s.qEnd) continue;
+    for (int p = s.spanBegin; p < s.spanEnd; p++) {
+      const int32_t begin = tables.spans[2 * p], end = tables.spans[2 * p + 1];
+      if (begin < first + count && end > first)
+        walk(s.qBegin, s.qEnd, [&](int64_t key, int) { return key >= begin && key < end; });
+    }
+    if (s.kBegin < 0 || s.kBegin >= first + count) continue;
+    // Token t sees own keys below ownSeen(t - qBegin): the first that sees any of this block.
+    const int64_t offset = first > s.kBegin ? first - s.kBegin : 0;
+    const int64_t from = offset - s.causalOffset;
+    const int64_t begin = s.qBegin + (from > 0 ? from : 0);
+    if (begin >= s.qEnd) continue;
+    walk(int(begin), s.qEnd, [&](int64_t key, int token) {
+      return key >= s.kBegin && key - s.kBegin < s.ownSeen(token - s.qBegin);
+    });
+  }
+  core.each([&](int j, int column, const auto& k, const auto& v) {
+    if (j >= count) return;
+    put(a.dk + (first + j) * a.dkStride + head + column, k);
+    put(a.dv + (first + j) * a.dvStride + head + column, v);
+  });
+}
+
+template <typename T>
+__global__ void CG_LAUNCH_BOUNDS(256, 1)
+    zeroUncoveredKernel(const uint8_t* covered, RowsOf<T> dq, int rowSize) {
+  const int64_t t = blockIdx.x;
+  if (covered[t]) return;
+  for (int c = int(threadIdx.x); c < rowSize; c += int(blockDim.x))
+    dq.data[t * dq.stride + c] = fromFloat<T>(0.0f);
+}
+
+template <typename T>
+Status backward(const OpCall& c, KernelContext& context, bool aligned) {
+  const TensorView &q = c.in[0], &k = c.in[1], &v = c.in[2], &out = c.in[3], &dOut = c.in[5],
+                   &dq = c.out[0], &dk = c.out[1], &dv = c.out[2];
+  const int64_t queries = q.shape[0], heads = q.shape[1], kvHeads = k.shape[1], dim = q.shape[2];
+  Gpu& gpu = *context.gpu;
+  float* delta = context.scratch.get<float>(size_t(queries * heads + 1));
+  uint8_t* covered = context.scratch.get<uint8_t>(size_t(queries + 1));
+  const Tables tables = tablesOf(c.in[6], c.in[7], queries, k.shape[0], context.scratch);
+  const BackwardArguments<T> a{
+      q.as<T>(),   k.as<T>(),     v.as<T>(),   dOut.as<T>(), dq.as<T>(),
+      dk.as<T>(),  dv.as<T>(),    c.in[4].as<float>(), delta, q.rowStride,
+      k.rowStride, v.rowStride,   dOut.rowStride, dq.rowStride, dk.rowStride,
+      dv.rowStride, int(heads),   int(kvHeads), int(dim),     k.shape[0],
+      softmaxScale(c.attr[0], dim)};
+  CG_RETURN_IF_ERROR(launch(gpu, "attention delta", deltaKernel<T>,
+                            dim3(unsigned(ceilDiv(queries * heads, 8))), dim3(256), 0,
+                            rowsOf<T>(out), rowsOf<T>(dOut), queries * heads, delta));
+  CG_RETURN_IF_ERROR(withGradQuery(q.dtype, dim, aligned, [&]<typename Core>() -> Status {
+    if constexpr (std::is_same_v<typename Core::T, T>) {
+      const int64_t group = heads / kvHeads;
+      if (group > Core::kRows)
+        return error(Code::kShape, "expected at most %d query heads for a kv head, got %ld",
+                     Core::kRows, long(group));
+      const int tokens = int(Core::kRows / group);
+      if (queries > 0)
+        CG_RETURN_IF_ERROR(gpu.runtime->set(covered, 0, size_t(queries), gpu.stream));
+      CG_RETURN_IF_ERROR(plan(context, tables, tokens, covered));
+      RowsOf<T> rows;
+      rows.data = dq.as<T>(), rows.stride = dq.rowStride;
+      CG_RETURN_IF_ERROR(launch(gpu, "attention dq uncovered", zeroUncoveredKernel<T>,
+                                dim3(unsigned(queries)), dim3(256), 0, covered, rows,
+                                int(heads * dim)));
+      return launch(gpu, "attention dq", gradQueryKernel<Core>,
+                    dim3(unsigned(mostTiles(tables, tokens)), unsigned(kvHeads)),
+                    dim3(Core::kThreads), Core::sharedBytes(int(dim)), tables, tokens, a,
+                    *context.deviceErrors);
+    } else {
+      return {};
+    }
+  }));
+  return withGradKeys(q.dtype, dim, aligned, [&]<typename Core>() -> Status {
+    if constexpr (std::is_same_v<typename Core::T, T>)
+      return launch(gpu, "attention dk dv", gradKeysKernel<Core>,
+                    dim3(unsigned(ceilDiv(k.shape[0], Core::kKeys)), unsigned(kvHeads)),
+                    dim3(Core::kThreads), Core::sharedBytes(int(dim)), tables, a,
+                    *context.deviceErrors);
+    else
+      return {};
+  });
+}
+
+Status attentionBackward(const OpCall& c, KernelContext& context) {
+  const TensorView& q = c.in[0];
+  const int64_t dim = q.shape[2];
+  const bool aligned = allWide(dim, 16, q, c.in[1], c.in[2], c.in[5]) &&
+                       allWide(dim, 4, c.out[0], c.out[1], c.out[2]);
+  return q.dtype == DType::kF32 ? backward<float>(c, context, aligned)
+                                : backward<BFloat16>(c, context, aligned);
+}
+
+}  // namespace
+
+void registerAttentionBackward(KernelTable& t) { t.set("attentionBackward", attentionBackward); }
+
+}  // namespace callgrad::gpu

@@ -1,0 +1,235 @@
+// dK and dV of a block of keys: walks the tiles of query rows that see them, in the order of the
+// segments, and keeps both sums in registers, so that no two blocks add to one element.
+//
+//   P = 2^(c q k^T - log2(e) lse)   dV = P^T dOut   dS = P (dOut v^T - delta)   dK = scale dS^T q
+//
+// Cores: begin(key, value), then add(source, visible) for each tile of rows, then each(f). A source
+// gives rows of q and dOut and their states; visible(key, row) says whether the row sees the key.
+#pragma once
+#include "cuda/attention_grad_query.cuh"
+
+namespace callgrad::gpu {
+
+template <typename T_, int kKeys_, int kRows_, int kMaxDim>
+class PlainGradKeys {
+ public:
+  using T = T_;
+  static constexpr int kKeys = kKeys_, kRows = kRows_, kThreads = 128, kPer = kThreads / kKeys;
+  static constexpr int kOwn = kMaxDim / kPer;
+  static size_t sharedBytes(int dim) {
+    return (size_t(2 * kKeys + 2 * kRows) * size_t(dim | 1) + 2 * kKeys * (kRows + 1)) * 4;
+  }
+
+  CG_DEVICE PlainGradKeys(float* memory, int dim, float scale)
+      : k_(memory),
+        v_(k_ + kKeys * (dim | 1)),
+        q_(v_ + kKeys * (dim | 1)),
+        dOut_(q_ + kRows * (dim | 1)),
+        p_(dOut_ + kRows * (dim | 1)),
+        ds_(p_ + kKeys * (kRows + 1)),
+        dim_(dim),
+        stride_(dim | 1),
+        scale_(scale) {
+    CG_UNROLL
+    for (int i = 0; i < kOwn; i++) dk_[i] = dv_[i] = 0;
+  }
+
+  template <typename Key, typename Value>
+  CG_DEVICE void begin(const Key& key, const Value& value) {
+    loadRows(k_, kKeys, key);
+    loadRows(v_, kKeys, value);
+    __syncthreads();
+  }
+
+  template <typename Query, typename Gradient, typename State, typename Visible>
+  CG_DEVICE void add(const Query& query, const Gradient& gradient, const State& state,
+                     const Visible& visible) {
+    const int key = row(), part = int(threadIdx.x) % kPer;
+    __syncthreads();  // the last tile has been read
+    loadRows(q_, kRows, query);
+    loadRows(dOut_, kRows, gradient);
+    __syncthreads();
+    float *p = p_ + key * (kRows + 1), *ds = ds_ + key * (kRows + 1);
+    for (int r = part; r < kRows; r += kPer) {
+      p[r] = ds[r] = 0;
+      if (!visible(key, r)) continue;
+      const RowState s = state(r);
+      const float x = dot(q_ + r * stride_, k_ + key * stride_) * scale_ * kLog2E;
+      p[r] = exp2f(x - s.lse2);
+      ds[r] = p[r] * (dot(dOut_ + r * stride_, v_ + key * stride_) - s.delta);
+    }
+    __syncwarp();
+    CG_UNROLL
+    for (int i = 0; i < kOwn; i++) {
+      const int c = part + i * kPer;
+      if (c >= dim_) break;
+      for (int r = 0; r < kRows; r++) {
+        if (!visible(key, r)) continue;  // 0 times what is not finite is not 0
+        dv_[i] = fmaf(p[r], dOut_[r * stride_ + c], dv_[i]);
+        dk_[i] = fmaf(ds[r], q_[r * stride_ + c], dk_[i]);
+      }
+    }
+  }
+
+  // f(key, column, dK values, dV values)
+  template <typename F>
+  CG_DEVICE void each(const F& f) const {
+    CG_UNROLL
+    for (int i = 0; i < kOwn; i++) {
+      const int c = int(threadIdx.x) % kPer + i * kPer;
+      const float k[1] = {dk_[i] * scale_}, v[1] = {dv_[i]};
+      if (c < dim_) f(row(), c, k, v);
+    }
+  }
+
+ private:
+  CG_DEVICE static int row() { return int(threadIdx.x) / kPer; }
+  CG_DEVICE float dot(const float* a, const float* b) const {
+    float sum = 0;
+    for (int c = 0; c < dim_; c++) sum = fmaf(a[c], b[c], sum);
+    return sum;
+  }
+  template <typename Source>
+  CG_DEVICE void loadRows(float* to, int rows, const Source& source) {
+    for (int i = int(threadIdx.x); i < rows * dim_; i += kThreads) {
+      const int r = i / dim_, c = i - r * dim_;
+      const T* from = source(r);
+      to[r * stride_ + c] = from ? toFloat(from[c]) : 0.0f;
+    }
+  }
+
+  float *k_, *v_, *q_, *dOut_, *p_, *ds_;
+  int dim_, stride_;
+  float scale_;
+  float dk_[kOwn], dv_[kOwn];
+};
+
+// Scores are computed transposed, keys down the rows of the fragments, so that P^T and dS^T are A
+// fragments of the next products without leaving registers. A warp owns 16 keys.
+template <int kDim>
+class MmaGradKeys {
+ public:
+  using T = BFloat16;
+  using Tile = HeadTile<kDim>;
+  static constexpr int kKeys = 64, kRows = 32, kThreads = 128;
+  static constexpr int kKeyBytes = kKeys * Tile::kRowBytes, kRowBytes = kRows * Tile::kRowBytes;
+  static size_t sharedBytes(int) { return size_t(2) * kKeyBytes + size_t(2) * kRowBytes; }
+
+  CG_DEVICE MmaGradKeys(float* memory, int, float scale)
+      : k_(sharedAddress(memory)), scale_(scale) {
+    CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++)
+      CG_UNROLL
+    for (int k = 0; k < 4; k++) dk_[0][i][k] = dv_[0][i][k] = 0;
+  }
+
+  template <typename Key, typename Value>
+  CG_DEVICE void begin(const Key& key, const Value& value) {
+    any_ = key(0);
+    Tile::template fill<kKeys, kThreads>(k_, key, any_);
+    Tile::template fill<kKeys, kThreads>(v(), value, any_);
+    cp_async_commit();
+  }
+
+  template <typename Query, typename Gradient, typename State, typename Visible>
+  CG_DEVICE void add(const Query& query, const Gradient& gradient, const State& state,
+                     const Visible& visible) {
+    __syncthreads();  // the last tile has been read
+    Tile::template fill<kRows, kThreads>(q(), query, any_);
+    Tile::template fill<kRows, kThreads>(dOut(), gradient, any_);
+    cp_async_commit();
+    RowState states[2 * kPairs][2];
+    const int lane = laneId();
+    CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++)
+      CG_UNROLL
+    for (int e = 0; e < 2; e++) states[j][e] = state(j * 8 + lane % 4 * 2 + e);
+    cp_async_wait_all();
+    __syncthreads();
+
+    float s[1][2 * kPairs][4], d[1][2 * kPairs][4];
+    scores(s, k_, q());
+    scores(d, v(), dOut());
+    CG_UNROLL
+    for (int h = 0; h < 2; h++)
+      CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++)
+      CG_UNROLL
+    for (int e = 0; e < 2; e++) {
+      const bool sees =
+          visible(warpKey() + lane / 4 + h * 8, j * 8 + lane % 4 * 2 + e);
+      float &x = s[0][j][2 * h + e], &y = d[0][j][2 * h + e];
+      x = sees ? ex2(x * (scale_ * kLog2E) - states[j][e].lse2) : 0.0f;
+      y = sees ? x * (y - states[j][e].delta) : 0.0f;
+    }
+    CG_UNROLL
+    for (int j = 0; j < kPairs; j++) {
+      uint32_t a[1][4], b[kDim / 8][2];
+      packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
+      Tile::bColumnsOf(b, dOut(), j * 16);
+      mma_tiles_bf16(dv_, a, b);
+      packRows(a[0], d[0][2 * j], d[0][2 * j + 1]);
+      Tile::bColumnsOf(b, q(), j * 16);
+      mma_tiles_bf16(dk_, a, b);
+    }
+  }
+
+  template <typename F>
+  CG_DEVICE void each(const F& f) const {
+    cp_async_wait_all();
+    const int lane = laneId(), first = warpKey() + lane / 4;
+    CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++)
+      CG_UNROLL
+    for (int h = 0; h < 2; h++) {
+      const float k[2] = {dk_[0][i][2 * h] * scale_, dk_[0][i][2 * h + 1] * scale_};
+      const float v[2] = {dv_[0][i][2 * h], dv_[0][i][2 * h + 1]};
+      f(first + h * 8, i * 8 + lane % 4 * 2, k, v);
+    }
+  }
+
+ private:
+  static constexpr int kPairs = kRows / 16;
+
+  CG_DEVICE static int warpKey() { return int(threadIdx.x) / kWarp * 16; }
+  CG_DEVICE SharedAddress v() const { return k_ + kKeyBytes; }
+  CG_DEVICE SharedAddress q() const { return k_ + 2 * kKeyBytes; }
+  CG_DEVICE SharedAddress dOut() const { return q() + kRowBytes; }
+
+  CG_DEVICE void scores(float (&s)[1][2 * kPairs][4], SharedAddress keys, SharedAddress rows) {
+    CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++)
+      CG_UNROLL
+    for (int k = 0; k < 4; k++) s[0][j][k] = 0;
+    CG_UNROLL
+    for (int k16 = 0; k16 < kDim / 16; k16++) {
+      uint32_t a[1][4], b[2 * kPairs][2];
+      Tile::a(a[0], keys, warpKey(), k16);
+      Tile::template bRowsOf<kPairs>(b, rows, 0, k16);
+      mma_tiles_bf16(s, a, b);
+    }
+  }
+
+  SharedAddress k_;
+  const void* any_ = nullptr;
+  float scale_;
+  float dk_[1][kDim / 8][4], dv_[1][kDim / 8][4];
+};
+
+template <typename F>
+Status withGradKeys(DType dtype, int64_t dim, bool aligned, F&& f) {
+  if (dtype == DType::kBF16 && aligned) {
+    if (dim == 64) return f.template operator()<MmaGradKeys<64>>();
+    if (dim == 80) return f.template operator()<MmaGradKeys<80>>();
+    if (dim == 96) return f.template operator()<MmaGradKeys<96>>();
+    if (dim == 128) return f.template operator()<MmaGradKeys<128>>();
+  }
+  const auto plain = [&]<typename T>(T) -> Status {
+    if (dim <= 128) return f.template operator()<PlainGradKeys<T, 32, 16, 128>>();
+    if (dim <= 256) return f.template operator()<PlainGradKeys<T, 16, 16, 256>>();
+    return f.template operator()<PlainGradKeys<T, 8, 8, 512>>();
+  };
+  return dtype == DType::kBF16 ? plain(BFloat16{}) : plain(float{});
+}
+
+}  // namespace callgrad::gpu
