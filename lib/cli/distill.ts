@@ -3,6 +3,7 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Command } from 'commander'
+import type { Example } from '../data/example.js'
 import { fail } from '../errors.js'
 import type { DistillStats, Lesson } from '../rollout/distill/distill.js'
 import type { RejectionReason } from '../rollout/distill/judge.js'
@@ -26,6 +27,7 @@ interface Options extends ConfigOptions, EndpointFlags {
   maxTokens?: number
   temperature?: number
   limit?: number
+  singleTurn?: boolean
 }
 
 export function distillCommand(program: Command): void {
@@ -44,6 +46,7 @@ export function distillCommand(program: Command): void {
     .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
     .option('--max-tokens <n>', 'tokens an answer may have (default: 4096)', parseNumber)
     .option('-t, --temperature <t>', 'sampling temperature (default: 0.7)', parseNumber)
+    .option('--single-turn', 'only questions without turns before them, as Tool-N1 distilled')
     .option('--limit <n>', 'takes so many questions at most', parseNumber)
   withSettings(withEndpoint(command, true))
     .addHelpText(
@@ -78,7 +81,8 @@ async function distillData(options: Options): Promise<void> {
   const { distill, distillStats } = await import('../rollout/distill/distill.js')
   const { Progress } = await import('./ui/progress.js')
   const data = await openExamples(run.dataset, run)
-  const examples = data.examples.filter((example) => example.truth !== undefined)
+  const wanted = data.examples.filter((example) => !options.singleTurn || isSingleTurn(example))
+  const examples = wanted.filter((example) => example.truth !== undefined)
   if (examples.length === 0)
     fail('Error', 'ERR_DATA', `[distill] expected examples with right calls, got none in ${options.data}`)
   const progress = new Progress(true)
@@ -93,7 +97,7 @@ async function distillData(options: Options): Promise<void> {
     )
     const stats = distillStats(lessons)
     const usage = usageOf(endpoint, options)
-    const report = { form, tries, temperature, ...stats, withoutTruth: data.examples.length - examples.length }
+    const report = { form, tries, temperature, ...stats, withoutTruth: wanted.length - examples.length }
     const { format } = run.dataset
     const kept = new Map(lessons.flatMap(({ id, reply }) => (reply === null ? [] : [[id, reply] as const])))
     const lines = await linesWithReplies(run.dataset.path, kept, format === 'auto' ? undefined : format)
@@ -107,6 +111,9 @@ async function distillData(options: Options): Promise<void> {
     progress.stop()
   }
 }
+
+/** Nothing but a system message and one question. */
+const isSingleTurn = ({ messages }: Example) => messages.filter(({ role }) => role !== 'system').length === 1
 
 function rejectedLines(lessons: readonly Lesson[]): string {
   return lessons

@@ -102,6 +102,26 @@ test('killed at any instant it goes on; what it writes is data for sft', async (
   for (const { reply } of calls.examples) assert.match(reply!, /^<tool_call>.*<\/tool_call>$/)
 })
 
+test('--single-turn leaves out questions with turns before them', async ({ server, folder }) => {
+  const turn = (role: string, content: string) => ({ role, content })
+  const [truth, tools] = [[{ name: 'get_weather', arguments: { city: 'City0' } }], [{ name: 'get_weather' }]]
+  const records = [
+    { id: 'one', messages: [turn('system', 'Be brief.'), turn('user', 'Rain in City0?')], tools, truth },
+    {
+      id: 'two',
+      messages: [turn('user', 'Hi'), turn('assistant', 'Hello'), turn('user', 'Rain in City0?')],
+      tools,
+      truth,
+    },
+  ]
+  writeFileSync(join(folder, 'data.jsonl'), records.map((record) => `${JSON.stringify(record)}\n`).join(''))
+  const { code, out, err } = await startCallgrad(args(server.url, 'o.jsonl', '--single-turn'), folder).ended
+  assert.is(code, 0, err)
+  const { examples, kept, withoutTruth } = JSON.parse(out) as Record<string, number>
+  assert.equal([examples, kept, withoutTruth], [1, 1, 0])
+  assert.is(server.seen.length, 1)
+})
+
 test('wrong settings are one line', async ({ server, folder }) => {
   writeFileSync(join(folder, 'data.jsonl'), '{"messages": [{"role": "user", "content": "Hello"}]}\n')
   const [form, empty] = await Promise.all([

@@ -57,6 +57,9 @@ test('steps, tokens, memory and time, without weights', async ({ folder }) => {
   assert.ok(parts.reference > 0)
   assert.is(plan.advice, null)
 
+  const short = await planOf(folder, 'train', 'rl.yaml', '--set', 'maxPromptLength=100')
+  assert.match(short.notes.join(), '10 of the 10 prompts counted have more than 100 tokens')
+
   const text = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', '80GB')
   assert.is(text.code, 0, text.err)
   for (const part of ['10 updates in 5 generations', 'both moments of AdamW', '80.0 GB: fits', '494.0 M parameters'])

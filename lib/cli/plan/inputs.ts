@@ -69,12 +69,11 @@ async function localModel(path: string): Promise<PlannedModel> {
 /** Tokens of prompts and replies of a data set, and how they were counted. */
 export interface Measured {
   prompt: number
-  longestPrompt: number
+  /** Of each prompt that was counted. */
+  prompts: readonly number[]
   /** Mean over the examples that have one; null where none has. */
   reply: number | null
   how: 'tokenizer' | 'characters'
-  /** Examples that were counted. */
-  sampled: number
 }
 
 const mostCounted = 2000
@@ -90,10 +89,9 @@ export function measureExamples(examples: readonly Example[], tokenizer: Tokeniz
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   return {
     prompt: Math.round(mean(prompts)),
-    longestPrompt: prompts.reduce((most, tokens) => Math.max(most, tokens), 0),
+    prompts,
     reply: replies.length > 0 ? Math.round(mean(replies)) : null,
     how: tokenizer ? 'tokenizer' : 'characters',
-    sampled: sampled.length,
   }
 }
 

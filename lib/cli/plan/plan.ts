@@ -70,6 +70,11 @@ export async function makePlan(planned: Planned, flags: PlanFlags): Promise<Plan
   const heldOut = run.evalDataset && (await openIfHere(run.evalDataset, run))
   const measured = data.examples ? measureExamples(data.examples, model.tokenizer) : null
   const limits = limitsOf(planned, config.maxPositionEmbeddings, measured)
+  const longer = measured?.prompts.filter((tokens) => tokens > limits.maxPrompt).length ?? 0
+  if (measured && longer > 0) {
+    const of = `${longer} of the ${measured.prompts.length} prompts counted`
+    notes.push(`${of} have more than ${limits.maxPrompt} tokens: a training passes over them`)
+  }
   const examples = data.examples?.length ?? flags.examples ?? null
   const promptTokens = meanPrompt(flags, measured, limits.maxPrompt)
   const completionTokens = meanCompletion(planned, flags, measured, limits.maxCompletion)
@@ -134,8 +139,7 @@ async function openIfHere(spec: TrainRun['dataset'], run: Pick<TrainRun, 'prompt
 function limitsOf({ kind, run }: Planned, context: number, measured: Measured | null) {
   if (kind === 'sft') {
     const whole = Math.min(run.maxLength ?? context, context)
-    const longest =
-      measured?.how === 'tokenizer' ? Math.min(whole, measured.longestPrompt + (measured.reply ?? 0)) : whole
+    const longest = measured?.how === 'tokenizer' ? Math.min(whole, longestOf(measured) + (measured.reply ?? 0)) : whole
     return { maxPrompt: longest - 1, maxCompletion: 1 }
   }
   const room = context - run.maxCompletionLength
@@ -146,6 +150,8 @@ function limitsOf({ kind, run }: Planned, context: number, measured: Measured | 
   const limit = Math.min(run.maxPromptLength ?? room, room)
   return { maxPrompt: limit, maxCompletion: run.maxCompletionLength }
 }
+
+const longestOf = ({ prompts }: Measured) => prompts.reduce((most, tokens) => Math.max(most, tokens), 0)
 
 function checkKv(
   least: number,
@@ -165,7 +171,7 @@ function meanPrompt({ promptTokens }: PlanFlags, measured: Measured | null, limi
   if (promptTokens !== undefined) return { value: promptTokens, how: 'as given' }
   if (!measured) return { value: limit, how: 'the most there may be' }
   const how = measured.how === 'tokenizer' ? 'the model’s tokenizer' : '4 characters a token'
-  return { value: Math.min(measured.prompt, limit), how: `${how}, ${measured.sampled} examples` }
+  return { value: Math.min(measured.prompt, limit), how: `${how}, ${measured.prompts.length} examples` }
 }
 
 function meanCompletion({ kind }: Planned, { completionTokens }: PlanFlags, measured: Measured | null, limit: number) {
