@@ -11,7 +11,7 @@ import {
 } from '../../lib/tensor/ops.generated.js'
 import { type AttentionSegment, segmentTables } from '../../lib/tensor/segments.js'
 import { type DType, empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
-import { testDevice } from '../support/device.js'
+import { cpuTest, testDevice } from '../support/device.js'
 import { causal, group } from './attention-case.js'
 import { normal } from './row.js'
 
@@ -58,63 +58,66 @@ const shapes: Heads[] = [
 
 for (const dtype of dtypes) {
   for (const { heads, kvHeads, dim } of shapes) {
-    test(`a decoded token has the bits of its row in training: ${dtype}, ${heads}/${kvHeads} heads of ${dim}`, async () => {
-      const [prefix, lengths, pageSize] = [131, [1, 70, 66, 3], 16]
-      const segments = group(prefix, lengths)
-      const rows = prefix + lengths.reduce((a, b) => a + b, 0)
-      const q = make([rows, heads, dim], 1, dtype)
-      const k = make([rows, kvHeads, dim], 2, dtype)
-      const v = make([rows, kvHeads, dim], 3, dtype)
-      const tables = segmentTables(segments, testDevice)
-      const trained = await rowsOf(attention(q, k, v, tables.segments, tables.spans).out)
+    cpuTest(
+      `a decoded token has the bits of its row in training: ${dtype}, ${heads}/${kvHeads} heads of ${dim}`,
+      async () => {
+        const [prefix, lengths, pageSize] = [131, [1, 70, 66, 3], 16]
+        const segments = group(prefix, lengths)
+        const rows = prefix + lengths.reduce((a, b) => a + b, 0)
+        const q = make([rows, heads, dim], 1, dtype)
+        const k = make([rows, kvHeads, dim], 2, dtype)
+        const v = make([rows, kvHeads, dim], 3, dtype)
+        const tables = segmentTables(segments, testDevice)
+        const trained = await rowsOf(attention(q, k, v, tables.segments, tables.spans).out)
 
-      const prefixPages = Array.from({ length: Math.ceil(prefix / pageSize) }, (_, i) => 2 * i + 1)
-      const ownWidth = Math.ceil(Math.max(...lengths) / pageSize)
-      const firstOwn = 2 * prefixPages.length + 1
-      const ownPages = lengths.flatMap((_, s) =>
-        Array.from({ length: ownWidth }, (_, i) => firstOwn + i * lengths.length + s),
-      )
-      const kv = make([firstOwn + ownPages.length, 2, kvHeads, pageSize, dim], 4, dtype, (x) => x.fill(Number.NaN))
-      const slotIn = (pages: number[], i: number) => pages[Math.floor(i / pageSize)]! * pageSize + (i % pageSize)
-      kvWrite(
-        k.rows(0, prefix),
-        v.rows(0, prefix),
-        kv,
-        ints(Array.from({ length: prefix }, (_, i) => slotIn(prefixPages, i))),
-      )
-
-      const starts = segments.slice(1).map((s) => s.queries[0])
-      for (let step = 0; step < Math.max(...lengths); step++) {
-        // rows leave the batch as they end; every other step one of them is marked inactive instead
-        const live = lengths.flatMap((n, s) => (step < n || (step % 2 === 0 && s === 0) ? [s] : []))
-        const at = live.map((s) => starts[s]! + Math.min(step, lengths[s]! - 1))
-        const active = live.map((s) => (step < lengths[s]! ? 0 : -1))
-        const pages = ints(
-          live.flatMap((s) => ownPages.slice(s * ownWidth, (s + 1) * ownWidth)),
-          [live.length, ownWidth],
+        const prefixPages = Array.from({ length: Math.ceil(prefix / pageSize) }, (_, i) => 2 * i + 1)
+        const ownWidth = Math.ceil(Math.max(...lengths) / pageSize)
+        const firstOwn = 2 * prefixPages.length + 1
+        const ownPages = lengths.flatMap((_, s) =>
+          Array.from({ length: ownWidth }, (_, i) => firstOwn + i * lengths.length + s),
         )
-        const own = ints(active.map((g) => (g < 0 ? 0 : step + 1)))
-        const slots = decodeSlots(pages, own, { pageSize })
-        const take = (x: Tensor) => {
-          const all = empty([live.length, ...x.shape.slice(1)], { device: testDevice, dtype })
+        const kv = make([firstOwn + ownPages.length, 2, kvHeads, pageSize, dim], 4, dtype, (x) => x.fill(Number.NaN))
+        const slotIn = (pages: number[], i: number) => pages[Math.floor(i / pageSize)]! * pageSize + (i % pageSize)
+        kvWrite(
+          k.rows(0, prefix),
+          v.rows(0, prefix),
+          kv,
+          ints(Array.from({ length: prefix }, (_, i) => slotIn(prefixPages, i))),
+        )
+
+        const starts = segments.slice(1).map((s) => s.queries[0])
+        for (let step = 0; step < Math.max(...lengths); step++) {
+          // rows leave the batch as they end; every other step one of them is marked inactive instead
+          const live = lengths.flatMap((n, s) => (step < n || (step % 2 === 0 && s === 0) ? [s] : []))
+          const at = live.map((s) => starts[s]! + Math.min(step, lengths[s]! - 1))
+          const active = live.map((s) => (step < lengths[s]! ? 0 : -1))
+          const pages = ints(
+            live.flatMap((s) => ownPages.slice(s * ownWidth, (s + 1) * ownWidth)),
+            [live.length, ownWidth],
+          )
+          const own = ints(active.map((g) => (g < 0 ? 0 : step + 1)))
+          const slots = decodeSlots(pages, own, { pageSize })
+          const take = (x: Tensor) => {
+            const all = empty([live.length, ...x.shape.slice(1)], { device: testDevice, dtype })
+            at.forEach((t, i) => {
+              copyRow(x, t, all, i)
+            })
+            return all
+          }
+          kvWrite(take(k), take(v), kv, slots)
+          const prefixes = ints(prefixPages, [1, prefixPages.length])
+          const out = await rowsOf(decodeAttention(take(q), kv, ints(active), prefixes, ints([prefix]), pages, own))
           at.forEach((t, i) => {
-            copyRow(x, t, all, i)
+            if (active[i] === 0) sameBits(out(i), trained(t), `step ${step}, row ${i} of ${live.length}`)
+            else
+              assert.ok(
+                out(i).every((x) => x === 0),
+                'an inactive row gives 0',
+              )
           })
-          return all
         }
-        kvWrite(take(k), take(v), kv, slots)
-        const prefixes = ints(prefixPages, [1, prefixPages.length])
-        const out = await rowsOf(decodeAttention(take(q), kv, ints(active), prefixes, ints([prefix]), pages, own))
-        at.forEach((t, i) => {
-          if (active[i] === 0) sameBits(out(i), trained(t), `step ${step}, row ${i} of ${live.length}`)
-          else
-            assert.ok(
-              out(i).every((x) => x === 0),
-              'an inactive row gives 0',
-            )
-        })
-      }
-    })
+      },
+    )
 
     test(`a prompt in chunks has the bits of the whole: ${dtype}, ${heads}/${kvHeads} heads of ${dim}`, async () => {
       const rows = 197
