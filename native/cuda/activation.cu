@@ -1,10 +1,10 @@
 // SwiGLU and its gradient.
 //
 // gate, up, dy, y, dGate, dUp: rows of F elements, f32 or bf16, strided in dimension 0 (gate and up
-// are usually the halves of one GEMM's output). One thread takes 16 bytes of a row; every element is
-// read once and written once. Limited by memory; the exponential is in fp32 and accurate, since its
-// cost hides behind the loads. The gradients may be written over gate and up: a thread reads its
-// elements before it writes them.
+// are usually the halves of one GEMM's output). One thread takes 16 bytes of a row; every element
+// is read once and written once. Limited by memory; the exponential is in fp32 and accurate, since
+// its cost hides behind the loads. The gradients may be written over gate and up: a thread reads
+// its elements before it writes them.
 #include "cuda/families.h"
 #include "cuda/rows.cuh"
 
@@ -93,12 +93,11 @@ Status swigluBackwardOf(const OpCall& c, KernelContext& context) {
     unsigned threads;
     const dim3 grid = gridOf(rows, width, kWidth, &threads);
     return launch(*context.gpu, "swigluBackward", swigluBackwardKernel<T, kWidth>, grid,
-                  dim3(threads), 0, rowsOf<T>(dy), rowsOf<T>(gate), rowsOf<T>(up),
-                  rowsOf<T>(dGate), rowsOf<T>(dUp));
+                  dim3(threads), 0, rowsOf<T>(dy), rowsOf<T>(gate), rowsOf<T>(up), rowsOf<T>(dGate),
+                  rowsOf<T>(dUp));
   };
-  return allWide(width, 16, dy, gate, up, dGate, dUp)
-             ? start.template operator()<kPerVector<T>>()
-             : start.template operator()<1>();
+  return allWide(width, 16, dy, gate, up, dGate, dUp) ? start.template operator()<kPerVector<T>>()
+                                                      : start.template operator()<1>();
 }
 
 Status swigluBackward(const OpCall& c, KernelContext& context) {

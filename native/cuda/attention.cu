@@ -22,7 +22,7 @@ struct ForwardArguments {
   const T *q, *k, *v;
   T* out;
   float* lse;
-  int64_t qStride, kStride, vStride, outStride;
+  int64_t qStride, kStride, vStride, outStride, lseStride;
   int heads, kvHeads, dim, tokens;
   float scale;
 };
@@ -41,9 +41,8 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
   const int rows = (tile.end - tile.begin) * group;
   Core core(memory, a.dim, a.scale);
   core.begin([&](int r) -> const T* {
-    return r < rows
-               ? a.q + (tile.begin + fold.token(r)) * a.qStride + int64_t(fold.head(r)) * a.dim
-               : nullptr;
+    return r < rows ? a.q + (tile.begin + fold.token(r)) * a.qStride + int64_t(fold.head(r)) * a.dim
+                    : nullptr;
   });
   const int64_t head = int64_t(fold.kvHead) * a.dim;
   TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
@@ -60,7 +59,7 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     else
       *to = fromFloat<T>(values[0] * inverse);
     if (column == 0)
-      a.lse[token * a.heads + fold.head(r)] =
+      a.lse[token * a.lseStride + fold.head(r)] =
           sum == 0 ? -INFINITY : (maximum + log2f(sum)) * kLn2;
   });
 }
@@ -68,12 +67,14 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
 // Rows that are in no segment.
 template <typename T>
 __global__ void CG_LAUNCH_BOUNDS(256, 1)
-    uncoveredKernel(const uint8_t* covered, RowsOf<T> out, int rowSize, float* lse, int heads) {
+    uncoveredKernel(const uint8_t* covered, RowsOf<T> out, int rowSize, float* lse,
+                    int64_t lseStride, int heads) {
   const int64_t t = blockIdx.x;
   if (covered[t]) return;
   for (int c = int(threadIdx.x); c < rowSize; c += int(blockDim.x))
     out.data[t * out.stride + c] = fromFloat<T>(0.0f);
-  for (int h = int(threadIdx.x); h < heads; h += int(blockDim.x)) lse[t * heads + h] = -INFINITY;
+  for (int h = int(threadIdx.x); h < heads; h += int(blockDim.x))
+    lse[t * lseStride + h] = -INFINITY;
 }
 
 template <typename Core>
@@ -90,12 +91,12 @@ Status forward(const OpCall& c, KernelContext& context) {
   RowsOf<T> to;
   to.data = out.as<T>(), to.stride = out.rowStride;
   CG_RETURN_IF_ERROR(launch(gpu, "attention uncovered", uncoveredKernel<T>,
-                            dim3(unsigned(q.shape[0])), dim3(256), 0, covered, to,
-                            int(heads * dim), lse.as<float>(), int(heads)));
-  const ForwardArguments<T> a{q.as<T>(),     k.as<T>(),   v.as<T>(),    out.as<T>(),
-                              lse.as<float>(), q.rowStride, k.rowStride,  v.rowStride,
-                              out.rowStride, int(heads),  int(kvHeads), int(dim),
-                              tokens,        softmaxScale(c.attr[0], dim)};
+                            dim3(unsigned(q.shape[0])), dim3(256), 0, covered, to, int(heads * dim),
+                            lse.as<float>(), lse.rowStride, int(heads)));
+  const ForwardArguments<T> a{
+      q.as<T>(),   k.as<T>(),    v.as<T>(),   out.as<T>(),   lse.as<float>(),
+      q.rowStride, k.rowStride,  v.rowStride, out.rowStride, lse.rowStride,
+      int(heads),  int(kvHeads), int(dim),    tokens,        softmaxScale(c.attr[0], dim)};
   return launch(gpu, "attention", attentionKernel<Core>,
                 dim3(unsigned(mostTiles(tables, tokens)), unsigned(kvHeads)), dim3(Core::kThreads),
                 Core::sharedBytes(int(dim)), tables, a, *context.deviceErrors);

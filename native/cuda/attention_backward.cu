@@ -3,8 +3,10 @@
 //
 //   delta   rowsum(dOut * out), a warp a row
 //   dQ      a block takes a tile of query rows, as the forward does, and walks its keys
-//   dK, dV  a block takes a block of keys of a kv head, looks through the segments in order for rows
-//           that see them (a span that covers them, or own keys up to the diagonal), and walks those
+//   dK, dV  a block takes a block of keys of a kv head, looks through the segments in order for
+//   rows
+//           that see them (a span that covers them, or own keys up to the diagonal), and walks
+//           those
 //
 // Scores are computed twice (7 products instead of the 5 of one fused pass, whose dQ would need
 // float atomics or a partial sum for each block of keys). The look through the segments reads 24
@@ -98,9 +100,7 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
   const int64_t head = int64_t(fold.kvHead) * a.dim;
   Core core(memory, a.dim, a.scale);
   core.begin(
-      [&](int j) -> const T* {
-        return j < count ? a.k + (first + j) * a.kStride + head : nullptr;
-      },
+      [&](int j) -> const T* { return j < count ? a.k + (first + j) * a.kStride + head : nullptr; },
       [&](int j) -> const T* {
         return j < count ? a.v + (first + j) * a.vStride + head : nullptr;
       });
@@ -125,7 +125,8 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
                  return rowState(a.lse[row], a.delta[row]);
                },
                [&](int j, int r) {
-                 return j < count && there(r) && seen(first + j, begin + int((base + r) / fold.group));
+                 return j < count && there(r) &&
+                        seen(first + j, begin + int((base + r) / fold.group));
                });
     }
   };
@@ -173,12 +174,13 @@ Status backward(const OpCall& c, KernelContext& context, bool aligned) {
   float* delta = context.scratch.get<float>(size_t(queries * heads + 1));
   uint8_t* covered = context.scratch.get<uint8_t>(size_t(queries + 1));
   const Tables tables = tablesOf(c.in[6], c.in[7], queries, k.shape[0], context.scratch);
-  const BackwardArguments<T> a{
-      q.as<T>(),   k.as<T>(),     v.as<T>(),   dOut.as<T>(), dq.as<T>(),
-      dk.as<T>(),  dv.as<T>(),    c.in[4].as<float>(), delta, q.rowStride,
-      k.rowStride, v.rowStride,   dOut.rowStride, dq.rowStride, dk.rowStride,
-      dv.rowStride, int(heads),   int(kvHeads), int(dim),     k.shape[0],
-      softmaxScale(c.attr[0], dim)};
+  const BackwardArguments<T> a{q.as<T>(),      k.as<T>(),           v.as<T>(),
+                               dOut.as<T>(),   dq.as<T>(),          dk.as<T>(),
+                               dv.as<T>(),     c.in[4].as<float>(), delta,
+                               q.rowStride,    k.rowStride,         v.rowStride,
+                               dOut.rowStride, dq.rowStride,        dk.rowStride,
+                               dv.rowStride,   int(heads),          int(kvHeads),
+                               int(dim),       k.shape[0],          softmaxScale(c.attr[0], dim)};
   CG_RETURN_IF_ERROR(launch(gpu, "attention delta", deltaKernel<T>,
                             dim3(unsigned(ceilDiv(queries * heads, 8))), dim3(256), 0,
                             rowsOf<T>(out), rowsOf<T>(dOut), queries * heads, delta));

@@ -4,14 +4,15 @@
 //   PlainCore<T, kRows>  fp32 arithmetic, f32 or bf16 inputs, any head dimension to 512
 //   MmaCore<kDim>        bf16 on tensor cores, head dimensions 64, 80, 96, 128 in aligned rows
 //
-// A block of threads owns kRows rows (tokens x query heads of one kv head) and walks blocks of up to
-// kKeys keys. Scores are never stored in global memory. Sums are kept in base 2: a row's state is
-// its maximum of scores * log2(e), the sum of 2^(score - maximum), and the weighted values.
+// A block of threads owns kRows rows (tokens x query heads of one kv head) and walks blocks of up
+// to kKeys keys. Scores are never stored in global memory. Sums are kept in base 2: a row's state
+// is its maximum of scores * log2(e), the sum of 2^(score - maximum), and the weighted values.
 //
 //   core.begin(query)              query(r) -> const T* of row r, or null
 //   core.attend(next, visible)     blocks from next(), until it says there is none;
 //                                  visible(r, block) -> keys of the block that row r sees
-//   core.each(f)                   f(r, column, value pairs, maximum, sum) over what the thread holds
+//   core.each(f)                   f(r, column, value pairs, maximum, sum) over what the thread
+//   holds
 //
 // A block of keys is any source of rows: contiguous, or found through a page table.
 #pragma once
@@ -211,8 +212,7 @@ struct HeadTile {
     SharedAddress from[kDim / 16];
     uint32_t r[kDim / 16][4];
     CG_UNROLL
-    for (int i = 0; i < kDim / 16; i++)
-      from[i] = tile + at(row + (lane & 15), i * 2 + (lane >> 4));
+    for (int i = 0; i < kDim / 16; i++) from[i] = tile + at(row + (lane & 15), i * 2 + (lane >> 4));
     ldmatrix_x4_trans(r, from);
     CG_UNROLL
     for (int i = 0; i < kDim / 16; i++) {
@@ -244,8 +244,7 @@ class MmaCore {
   CG_DEVICE MmaCore(float* memory, int, float scale)
       : q_(sharedAddress(memory)), scale_(scale * kLog2E) {
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) out_[0][i][k] = 0;
   }
 
@@ -277,8 +276,7 @@ class MmaCore {
   CG_DEVICE void each(const F& f) const {
     const int lane = laneId(), first = warpRow() + lane / 4;
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int h = 0; h < 2; h++) {
       const float pair[2] = {out_[0][i][2 * h], out_[0][i][2 * h + 1]};
       f(first + h * 8, i * 8 + lane % 4 * 2, pair, max_[h], sum_[h]);
@@ -303,8 +301,7 @@ class MmaCore {
     constexpr int kPairs = kKeys / 16;
     float s[1][2 * kPairs][4];
     CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++)
-      CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int k = 0; k < 4; k++) s[0][j][k] = 0;
     CG_UNROLL
     for (int k16 = 0; k16 < kDim / 16; k16++) {
@@ -319,8 +316,7 @@ class MmaCore {
     for (int h = 0; h < 2; h++) {
       const int seen = visible(warpRow() + lane / 4 + h * 8, block);
       CG_UNROLL
-      for (int j = 0; j < 2 * kPairs; j++)
-        CG_UNROLL
+      for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
       for (int e = 0; e < 2; e++) {
         float& x = s[0][j][2 * h + e];
         x = j * 8 + lane % 4 * 2 + e < seen ? x * scale_ : -INFINITY;
@@ -336,8 +332,7 @@ class MmaCore {
       keep[h] = before == -INFINITY ? 0.0f : ex2(before - max_[h]);
       sum[h] = 0;
       CG_UNROLL
-      for (int j = 0; j < 2 * kPairs; j++)
-        CG_UNROLL
+      for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
       for (int e = 0; e < 2; e++) {
         float& x = s[0][j][2 * h + e];
         x = max_[h] == -INFINITY ? 0.0f : ex2(x - max_[h]);
@@ -348,8 +343,7 @@ class MmaCore {
     CG_UNROLL
     for (int h = 0; h < 2; h++) sum_[h] = sum_[h] * keep[h] + sum[h];
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) out_[0][i][k] *= keep[k / 2];
     CG_UNROLL
     for (int j = 0; j < kPairs; j++) {  // 16 keys: two score tiles are one A fragment

@@ -118,8 +118,7 @@ class MmaGradKeys {
   CG_DEVICE MmaGradKeys(float* memory, int, float scale)
       : k_(sharedAddress(memory)), scale_(scale) {
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) dk_[0][i][k] = dv_[0][i][k] = 0;
   }
 
@@ -141,8 +140,7 @@ class MmaGradKeys {
     RowState states[2 * kPairs][2];
     const int lane = laneId();
     CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++)
-      CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int e = 0; e < 2; e++) states[j][e] = state(j * 8 + lane % 4 * 2 + e);
     cp_async_wait_all();
     __syncthreads();
@@ -151,13 +149,10 @@ class MmaGradKeys {
     scores(s, k_, q());
     scores(d, v(), dOut());
     CG_UNROLL
-    for (int h = 0; h < 2; h++)
-      CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++)
-      CG_UNROLL
+    for (int h = 0; h < 2; h++) CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int e = 0; e < 2; e++) {
-      const bool sees =
-          visible(warpKey() + lane / 4 + h * 8, j * 8 + lane % 4 * 2 + e);
+      const bool sees = visible(warpKey() + lane / 4 + h * 8, j * 8 + lane % 4 * 2 + e);
       float &x = s[0][j][2 * h + e], &y = d[0][j][2 * h + e];
       x = sees ? ex2(x * (scale_ * kLog2E) - states[j][e].lse2) : 0.0f;
       y = sees ? x * (y - states[j][e].delta) : 0.0f;
@@ -179,8 +174,7 @@ class MmaGradKeys {
     cp_async_wait_all();
     const int lane = laneId(), first = warpKey() + lane / 4;
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int h = 0; h < 2; h++) {
       const float k[2] = {dk_[0][i][2 * h] * scale_, dk_[0][i][2 * h + 1] * scale_};
       const float v[2] = {dv_[0][i][2 * h], dv_[0][i][2 * h + 1]};
@@ -198,8 +192,7 @@ class MmaGradKeys {
 
   CG_DEVICE void scores(float (&s)[1][2 * kPairs][4], SharedAddress keys, SharedAddress rows) {
     CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++)
-      CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int k = 0; k < 4; k++) s[0][j][k] = 0;
     CG_UNROLL
     for (int k16 = 0; k16 < kDim / 16; k16++) {

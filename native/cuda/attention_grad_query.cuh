@@ -121,8 +121,7 @@ class MmaGradQuery {
   CG_DEVICE MmaGradQuery(float* memory, int, float scale)
       : q_(sharedAddress(memory)), scale_(scale) {
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) dq_[0][i][k] = 0;
   }
 
@@ -154,8 +153,7 @@ class MmaGradQuery {
   CG_DEVICE void each(const F& f) const {
     const int lane = laneId(), first = warpRow() + lane / 4;
     CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++)
-      CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int h = 0; h < 2; h++) {
       const float pair[2] = {dq_[0][i][2 * h] * scale_, dq_[0][i][2 * h + 1] * scale_};
       f(first + h * 8, i * 8 + lane % 4 * 2, pair);
@@ -180,8 +178,7 @@ class MmaGradQuery {
   // s = rows of `left` times rows of `right`
   CG_DEVICE void scores(float (&s)[1][2 * kPairs][4], SharedAddress left, SharedAddress right) {
     CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++)
-      CG_UNROLL
+    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int k = 0; k < 4; k++) s[0][j][k] = 0;
     CG_UNROLL
     for (int k16 = 0; k16 < kDim / 16; k16++) {
@@ -202,8 +199,7 @@ class MmaGradQuery {
     for (int h = 0; h < 2; h++) {
       const int seen = visible(warpRow() + lane / 4 + h * 8, block);
       CG_UNROLL
-      for (int j = 0; j < 2 * kPairs; j++)
-        CG_UNROLL
+      for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
       for (int e = 0; e < 2; e++) {
         const bool sees = j * 8 + lane % 4 * 2 + e < seen;
         float& x = s[0][j][2 * h + e];

@@ -1,8 +1,8 @@
 // The tables of packed attention on the device: which rows a tile holds, which keys it sees.
 //
 // Segments are data on the device, so the host cannot cut them into tiles: one small launch counts
-// the tiles of each segment (and checks the tables), and the attention kernels, started with as many
-// blocks as any tables could need, find theirs by bisection.
+// the tiles of each segment (and checks the tables), and the attention kernels, started with as
+// many blocks as any tables could need, find theirs by bisection.
 #pragma once
 #include "cuda/attention_core.cuh"
 #include "cuda/device_errors.cuh"
@@ -80,8 +80,7 @@ static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
 }
 
 // Two segments that hold the same query row: each row counts how often it is held.
-static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
-    overlapKernel(Tables t, ErrorSlot errors) {
+static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1) overlapKernel(Tables t, ErrorSlot errors) {
   const int64_t i = int64_t(blockIdx.x) * kPlanThreads + threadIdx.x;
   if (i >= t.count) return;
   const Segment s = t.segments[i];
@@ -119,8 +118,8 @@ CG_DEVICE QueryTile tileAt(const Tables& t, int tile, int tokens) {
 template <typename T, int kKeys>
 class TileKeys {
  public:
-  CG_DEVICE TileKeys(const Tables& t, const QueryTile& tile, const T* k, int64_t kStride, const T* v,
-                     int64_t vStride)
+  CG_DEVICE TileKeys(const Tables& t, const QueryTile& tile, const T* k, int64_t kStride,
+                     const T* v, int64_t vStride)
       : segment_(t.segments[tile.segment]),
         spans_(t.spans),
         span_(segment_.spanBegin),
@@ -183,16 +182,14 @@ inline Tables tablesOf(const TensorView& segments, const TensorView& spans, int6
 }
 
 inline Status plan(KernelContext& context, const Tables& t, int tokens, uint8_t* covered) {
-  CG_RETURN_IF_ERROR(launch(*context.gpu, "attention plan", planKernel, dim3(1),
-                            dim3(kPlanThreads), 0, t, tokens, covered, *context.deviceErrors));
+  CG_RETURN_IF_ERROR(launch(*context.gpu, "attention plan", planKernel, dim3(1), dim3(kPlanThreads),
+                            0, t, tokens, covered, *context.deviceErrors));
   return launch(*context.gpu, "attention overlap", overlapKernel,
                 dim3(unsigned(ceilDiv(t.count, kPlanThreads))), dim3(kPlanThreads), 0, t,
                 *context.deviceErrors);
 }
 
 // Tiles that any tables of this size may need.
-inline int64_t mostTiles(const Tables& t, int tokens) {
-  return t.queries / tokens + t.count;
-}
+inline int64_t mostTiles(const Tables& t, int tokens) { return t.queries / tokens + t.count; }
 
 }  // namespace callgrad::gpu

@@ -179,11 +179,16 @@ Status decode(const OpCall& c, KernelContext& context) {
                    &out = c.out[0];
   const int64_t batch = q.shape[0], heads = q.shape[1], dim = q.shape[2], kvHeads = kv.shape[2],
                 pageSize = kv.shape[3];
-  const DecodeTables t{c.in[2].as<int32_t>(), prefixPages.as<int32_t>(),
-                       c.in[4].as<int32_t>(), ownPages.as<int32_t>(),
-                       c.in[6].as<int32_t>(), prefixPages.shape[1],
-                       ownPages.shape[1],     int(batch),
-                       int(c.in[4].shape[0]), int(pageSize),
+  const DecodeTables t{c.in[2].as<int32_t>(),
+                       prefixPages.as<int32_t>(),
+                       c.in[4].as<int32_t>(),
+                       ownPages.as<int32_t>(),
+                       c.in[6].as<int32_t>(),
+                       prefixPages.shape[1],
+                       ownPages.shape[1],
+                       int(batch),
+                       int(c.in[4].shape[0]),
+                       int(pageSize),
                        kv.shape[0]};
   Gpu& gpu = *context.gpu;
   CG_RETURN_IF_ERROR(launch(gpu, "decode tables", checkTablesKernel,
@@ -194,18 +199,18 @@ Status decode(const OpCall& c, KernelContext& context) {
   const int prefixParts = int(ceilDiv(t.prefixWidth * pageSize, kPart));
   const int ownParts = int(ceilDiv(t.ownWidth * pageSize, kPart));
   const size_t slots = size_t(prefixParts + ownParts) * size_t(batch * heads);
-  const DecodeArguments<T> a{q.as<T>(),
-                             kv.as<T>(),
-                             q.rowStride,
-                             int(heads),
-                             int(kvHeads),
-                             int(dim),
-                             prefixParts,
-                             ownParts,
-                             Core::kRows / fold > 0 ? Core::kRows / fold : 1,
-                             softmaxScale(c.attr[0], dim),
-                             {context.scratch.get<float>(slots * 2),
-                              context.scratch.get<float>(slots * size_t(dim))}};
+  const DecodeArguments<T> a{
+      q.as<T>(),
+      kv.as<T>(),
+      q.rowStride,
+      int(heads),
+      int(kvHeads),
+      int(dim),
+      prefixParts,
+      ownParts,
+      Core::kRows / fold > 0 ? Core::kRows / fold : 1,
+      softmaxScale(c.attr[0], dim),
+      {context.scratch.get<float>(slots * 2), context.scratch.get<float>(slots * size_t(dim))}};
   const size_t shared = Core::sharedBytes(int(dim));
   const auto grid = [&](int parts) {
     return dim3(unsigned(batch), unsigned(kvHeads), unsigned(parts));
@@ -222,14 +227,13 @@ Status decodeAttention(const OpCall& c, KernelContext& context) {
   const TensorView &q = c.in[0], &kv = c.in[1];
   if (q.shape[0] == 0) return {};
   const int64_t dim = q.shape[2], fold = q.shape[1] / kv.shape[2];
-  return withCore(q.dtype, dim, wide(q, dim, 16) && wide(kv, dim, 16),
-                  [&]<typename Core>() -> Status {
-                    if (fold > Core::kRows)
-                      return error(Code::kShape,
-                                   "expected at most %d query heads for a kv head, got %ld",
-                                   Core::kRows, long(fold));
-                    return decode<Core>(c, context);
-                  });
+  return withCore(
+      q.dtype, dim, wide(q, dim, 16) && wide(kv, dim, 16), [&]<typename Core>() -> Status {
+        if (fold > Core::kRows)
+          return error(Code::kShape, "expected at most %d query heads for a kv head, got %ld",
+                       Core::kRows, long(fold));
+        return decode<Core>(c, context);
+      });
 }
 
 }  // namespace

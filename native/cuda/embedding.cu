@@ -1,13 +1,15 @@
-// Token embedding: a gather of rows, and its gradient, a scatter that adds in the order of the rows.
+// Token embedding: a gather of rows, and its gradient, a scatter that adds in the order of the
+// rows.
 //
 // w [V, D], ids [T], y [T, D], dy [T, D], dw f32 [V, D].
 //
-// Backward without float atomics: (id, row) pairs are sorted as 64-bit keys (a bitonic network: each
-// key is unique, so the result is one), and the block at the first key of an id adds that id's rows
-// one after another into registers and writes dw once: dw is read and written once for each
-// different id, dy read once. The sort moves 16 bytes a row and pass, (log2 T - 11)^2 / 2 passes and
-// one for each doubling beyond 4,096 rows; up to there it is one launch. Limited by memory; an id
-// that repeats thousands of times is one block's work and takes as long as its rows take to stream.
+// Backward without float atomics: (id, row) pairs are sorted as 64-bit keys (a bitonic network:
+// each key is unique, so the result is one), and the block at the first key of an id adds that id's
+// rows one after another into registers and writes dw once: dw is read and written once for each
+// different id, dy read once. The sort moves 16 bytes a row and pass, (log2 T - 11)^2 / 2 passes
+// and one for each doubling beyond 4,096 rows; up to there it is one launch. Limited by memory; an
+// id that repeats thousands of times is one block's work and takes as long as its rows take to
+// stream.
 //
 // Tried: scanning all ids in each block (T^2 reads), float atomics (order of the hour).
 #include "cuda/device_errors.cuh"
@@ -44,9 +46,8 @@ Status embeddingOf(const OpCall& c, KernelContext& context) {
   const int64_t width = w.shape[1];
   const auto start = [&]<int kWidth>() {
     return launch(*context.gpu, "embedding", embeddingKernel<T, kWidth>,
-                  dim3(unsigned(ids.shape[0])), dim3(threadsFor(ceilDiv(width, kWidth), kBlock)),
-                  0, rowsOf<T>(w), w.shape[0], ids.as<int32_t>(), rowsOf<T>(y),
-                  *context.deviceErrors);
+                  dim3(unsigned(ids.shape[0])), dim3(threadsFor(ceilDiv(width, kWidth), kBlock)), 0,
+                  rowsOf<T>(w), w.shape[0], ids.as<int32_t>(), rowsOf<T>(y), *context.deviceErrors);
   };
   return allWide(width, 16, w, y) ? start.template operator()<kPerVector<T>>()
                                   : start.template operator()<1>();
@@ -119,8 +120,8 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
 Status sortKeys(Gpu& gpu, Key* keys, int64_t padded) {
   const dim3 tiles{unsigned(padded / kSortTile)};
   const size_t bytes = kSortTile * sizeof(Key);
-  CG_RETURN_IF_ERROR(launch(gpu, "sortTile", sortTileKernel, tiles, dim3(kSortThreads), bytes, keys,
-                            int64_t(0)));
+  CG_RETURN_IF_ERROR(
+      launch(gpu, "sortTile", sortTileKernel, tiles, dim3(kSortThreads), bytes, keys, int64_t(0)));
   for (int64_t size = 2 * kSortTile; size <= padded; size *= 2) {
     for (int64_t distance = size / 2; distance >= kSortTile; distance /= 2)
       CG_RETURN_IF_ERROR(launch(gpu, "sortStep", sortStepKernel,

@@ -2,19 +2,19 @@
 //
 // bf16: tensor cores (mma m16n8k16). A block computes a kM x kN tile; operand tiles of kDepth
 // columns go through a ring of kStages buffers filled by cp.async. Operands may lie with the inner
-// (summed) dimension contiguous or with the outer one: the first are read by ldmatrix, the second by
-// ldmatrix.trans, so no operand is ever transposed in memory. Rows of a buffer are 16-byte chunks
-// whose index is xor-ed with the row's low bits: the 8 rows of an ldmatrix fall on 8 different bank
-// groups. fp32: FFMA, since tensor cores would round operands to 11 bits (f32 products are for
-// parity and small models).
+// (summed) dimension contiguous or with the outer one: the first are read by ldmatrix, the second
+// by ldmatrix.trans, so no operand is ever transposed in memory. Rows of a buffer are 16-byte
+// chunks whose index is xor-ed with the row's low bits: the 8 rows of an ldmatrix fall on 8
+// different bank groups. fp32: FFMA, since tensor cores would round operands to 11 bits (f32
+// products are for parity and small models).
 //
 // Every element of C is one chain over the inner dimension in steps of 16 (1 in fp32), in order, in
-// every tile shape: a row's bits do not depend on M or on the shape chosen. There is no split of the
-// inner dimension, which would be faster at few rows and short outputs and would break that.
+// every tile shape: a row's bits do not depend on M or on the shape chosen. There is no split of
+// the inner dimension, which would be faster at few rows and short outputs and would break that.
 //
 // The finished tile is put into shared memory (over the buffers) and an Epilogue walks it there: it
-// stores, adds to fp32 gradients, reduces logits to statistics, or turns them into gradients, always
-// with coalesced accesses.
+// stores, adds to fp32 gradients, reduces logits to statistics, or turns them into gradients,
+// always with coalesced accesses.
 //
 // Traffic: A is read N / kN times and B M / kM times, from L2 but for the first time. Limits: the
 // tensor cores at thousands of rows, memory (the weights, once) up to about 64 rows.
@@ -69,9 +69,9 @@ struct Plain {
 // A finished tile, in shared memory, as an Epilogue sees it.
 struct TileView {
   const float* data;
-  int stride;         // floats
+  int stride;           // floats
   int64_t row, column;  // of C
-  int rows, columns;  // that lie inside C
+  int rows, columns;    // that lie inside C
   CG_DEVICE const float* at(int r) const { return data + r * stride; }
 };
 
@@ -99,7 +99,9 @@ CG_DEVICE void fill(SharedAddress buffer, const Operand<BFloat16>& x, int64_t fi
     const bool there = left > 0 && (kInner ? outer < rows : k < depth);
     const BFloat16* from = there ? x.data + outer * x.outer + k * x.inner : x.data;
     cp_async_16(buffer + chunkAt<kChunks>(line, chunk), from,
-                !there ? 0 : left < 8 ? int(left) * 2 : 16);
+                !there     ? 0
+                : left < 8 ? int(left) * 2
+                           : 16);
   }
 }
 
@@ -113,8 +115,7 @@ CG_DEVICE void fillAny(unsigned char* buffer, const Operand<BFloat16>& x, int64_
     const bool along = x.inner == 1;
     const int row = along ? i / S::kDepth : i % kRows, k = along ? i % S::kDepth : i / kRows;
     const bool there = first + row < rows && k0 + k < depth;
-    const BFloat16 v =
-        there ? x.data[(first + row) * x.outer + (k0 + k) * x.inner] : BFloat16{0};
+    const BFloat16 v = there ? x.data[(first + row) * x.outer + (k0 + k) * x.inner] : BFloat16{0};
     *reinterpret_cast<BFloat16*>(buffer + chunkAt<kChunks>(row, k / 8) + k % 8 * 2) = v;
   }
 }
@@ -183,10 +184,8 @@ __global__ void CG_LAUNCH_BOUNDS(S::kThreads, 1)
 
   float sum[kMBlocks][2 * kNPairs][4];
   CG_UNROLL
-  for (int i = 0; i < kMBlocks; i++)
-    CG_UNROLL
-  for (int j = 0; j < 2 * kNPairs; j++)
-    CG_UNROLL
+  for (int i = 0; i < kMBlocks; i++) CG_UNROLL
+  for (int j = 0; j < 2 * kNPairs; j++) CG_UNROLL
   for (int k = 0; k < 4; k++) sum[i][j][k] = 0;
 
   const auto fillStep = [&](int step) {
@@ -229,8 +228,7 @@ __global__ void CG_LAUNCH_BOUNDS(S::kThreads, 1)
   float* tile = reinterpret_cast<float*>(memory);
   const int lane = laneId(), g = lane / 4, t = lane % 4;
   CG_UNROLL
-  for (int i = 0; i < kMBlocks; i++)
-    CG_UNROLL
+  for (int i = 0; i < kMBlocks; i++) CG_UNROLL
   for (int j = 0; j < 2 * kNPairs; j++) {
     float* to = tile + (warpRow + i * 16 + g) * S::kTileStride + warpColumn + j * 8 + 2 * t;
     st8(to, make_uint2(asBits(sum[i][j][0]), asBits(sum[i][j][1])));
@@ -284,8 +282,7 @@ __global__ void CG_LAUNCH_BOUNDS(Plain::kThreads, 1)
   const int steps = int((p.depth + Plain::kDepth - 1) / Plain::kDepth);
   float sum[4][4];
   CG_UNROLL
-  for (int i = 0; i < 4; i++)
-    CG_UNROLL
+  for (int i = 0; i < 4; i++) CG_UNROLL
   for (int j = 0; j < 4; j++) sum[i][j] = 0;
 
   const auto fillStep = [&](int step) {
@@ -310,8 +307,7 @@ __global__ void CG_LAUNCH_BOUNDS(Plain::kThreads, 1)
       plain::pairs(a, buffer + k * Plain::kRow, y);
       plain::pairs(b, buffer + kFloats / 2 + k * Plain::kRow, x);
       CG_UNROLL
-      for (int i = 0; i < 4; i++)
-        CG_UNROLL
+      for (int i = 0; i < 4; i++) CG_UNROLL
       for (int j = 0; j < 4; j++) sum[i][j] = fmaf(a[i], b[j], sum[i][j]);
     }
   }

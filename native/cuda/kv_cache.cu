@@ -2,9 +2,8 @@
 //
 // kv: [pages][K|V][kvHead][slot][headDim]. A block takes one token: its threads copy the key's and
 // the value's heads by 16 bytes (by elements where rows are not aligned). No value of a step comes
-// from the host, so a decode step is recorded once and replayed. Blocks run in no order: the slots of
-// one kvWrite must differ. Limited by memory, and at one
-// token by the launch.
+// from the host, so a decode step is recorded once and replayed. Blocks run in no order: the slots
+// of one kvWrite must differ. Limited by memory, and at one token by the launch.
 #include "cuda/device_errors.cuh"
 #include "cuda/families.h"
 #include "cuda/rows.cuh"
@@ -89,8 +88,7 @@ Status kvCopy(const char* name, const TensorView& k, const TensorView& v, const 
   const int64_t size = int64_t(dtypeSize(kv.dtype)), row = kv.shape[4] * size;
   const Tokens tokens{k.as<char>(), v.as<char>(), k.rowStride * size, v.rowStride * size};
   const auto start = [&]<int kBytes>() {
-    return launch(*context.gpu, name, kvCopyKernel<kBytes, kWrite>,
-                  dim3(unsigned(slots.shape[0])),
+    return launch(*context.gpu, name, kvCopyKernel<kBytes, kWrite>, dim3(unsigned(slots.shape[0])),
                   dim3(threadsFor(2 * kv.shape[2] * row / kBytes, kBlock)), 0, tokens, cacheOf(kv),
                   slots.as<int32_t>(), *context.deviceErrors);
   };

@@ -9,10 +9,10 @@
 //
 // Backward: logits are recomputed tile by tile and leave the epilogue as gradients, in the compute
 // dtype, one chunk of rows and vocabulary at a time (kChunkBytes). From each chunk come the rows of
-// dw that it covers (added once per chunk of rows) and its part of dh, summed over chunks in fp32 in
-// scratch and rounded once. At 16,384 rows, D = 4,096 and V = 151,936 that is 61 MB of scratch, and
-// beside three products' traffic 11 passes over dw: 55 GB, a sixth of the time that the products'
-// 60 TFLOP take on an H100. Rows without upstream gradient are copied as zeros.
+// dw that it covers (added once per chunk of rows) and its part of dh, summed over chunks in fp32
+// in scratch and rounded once. At 16,384 rows, D = 4,096 and V = 151,936 that is 61 MB of scratch,
+// and beside three products' traffic 11 passes over dw: 55 GB, a sixth of the time that the
+// products' 60 TFLOP take on an H100. Rows without upstream gradient are copied as zeros.
 //
 // Tried on paper: chunks of rows alone (102 passes over dw); chunks of vocabulary alone (an fp32 dh
 // of all rows, 268 MB).
@@ -138,8 +138,8 @@ Status headProduct(Gpu& gpu, const char* name, const Product<T>& p, const Epilog
     constexpr Walk kInner = Walk::kInner;
     if (walkOf(p.a) == kInner && walkOf(p.b) == kInner)
       return launchTiles<Large>(gpu, name, gemmBf16Kernel<Large, kInner, kInner, Epilogue>, p, e);
-    return launchTiles<Large>(gpu, name, gemmBf16Kernel<Large, Walk::kAny, Walk::kAny, Epilogue>,
-                              p, e);
+    return launchTiles<Large>(gpu, name, gemmBf16Kernel<Large, Walk::kAny, Walk::kAny, Epilogue>, p,
+                              e);
   }
 }
 
@@ -181,8 +181,8 @@ struct LogitGradient {
   const int32_t* targets;
   const float *lse, *entropy, *dLogprob, *dEntropy;  // of the chunk's first row; dEntropy or null
   T* to;                                             // [rows, stride]
-  int64_t stride;      // a multiple of 8
-  int64_t firstToken;  // the vocabulary chunk's
+  int64_t stride;                                    // a multiple of 8
+  int64_t firstToken;                                // the vocabulary chunk's
   int64_t firstRow, vocabulary;
   float scale;
   ErrorSlot errors;
@@ -205,8 +205,7 @@ struct LogitGradient {
         if ((dl == 0 && de == 0) || q + k >= tile.columns) continue;
         const float logp = tile.at(r)[q + k] * scale - lse[row], p = expf(logp);
         const float hit = firstToken + column + k == target ? 1.0f : 0.0f;
-        const float ofEntropy =
-            de == 0 ? 0.0f : de * p * (fmaxf(logp, -128.0f) + entropy[row]);
+        const float ofEntropy = de == 0 ? 0.0f : de * p * (fmaxf(logp, -128.0f) + entropy[row]);
         out[k] = scale * (dl * (hit - p) - ofEntropy);
       }
       store<4>(to + row * stride + column, out);
@@ -290,25 +289,20 @@ Status backward(const OpCall& c, KernelContext& context) {
                                       vocabulary,
                                       scaleOf(c.attr[0]),
                                       *context.deviceErrors};
-      CG_RETURN_IF_ERROR(
-          headProduct(gpu, "linearLogprobBackward",
-                      Product<T>{hidden, {rowsOfW, w.rowStride, 1}, count, tokens, depth},
-                      gradient));
-      CG_RETURN_IF_ERROR(gemm(gpu, "linearLogprobBackward dh",
-                              Product<T>{{dLogits, chunks.stride, 1},
-                                         {rowsOfW, 1, w.rowStride},
-                                         count,
-                                         depth,
-                                         tokens},
-                              storeTo(matrix(sum, DType::kF32, count, depth, depth), v > 0)));
-      if (!dw.present()) continue;
-      const TensorView part = matrix(dw.as<float>() + v * dw.rowStride, DType::kF32, tokens, depth,
-                                     dw.rowStride);
+      CG_RETURN_IF_ERROR(headProduct(
+          gpu, "linearLogprobBackward",
+          Product<T>{hidden, {rowsOfW, w.rowStride, 1}, count, tokens, depth}, gradient));
       CG_RETURN_IF_ERROR(gemm(
-          gpu, "linearLogprobBackward dw",
-          Product<T>{{dLogits, 1, chunks.stride}, {taken, 1, depth}, tokens, depth,
-                     count},
-          storeTo(part, true)));
+          gpu, "linearLogprobBackward dh",
+          Product<T>{{dLogits, chunks.stride, 1}, {rowsOfW, 1, w.rowStride}, count, depth, tokens},
+          storeTo(matrix(sum, DType::kF32, count, depth, depth), v > 0)));
+      if (!dw.present()) continue;
+      const TensorView part =
+          matrix(dw.as<float>() + v * dw.rowStride, DType::kF32, tokens, depth, dw.rowStride);
+      CG_RETURN_IF_ERROR(
+          gemm(gpu, "linearLogprobBackward dw",
+               Product<T>{{dLogits, 1, chunks.stride}, {taken, 1, depth}, tokens, depth, count},
+               storeTo(part, true)));
     }
     RowsOf<T> to = rowsOf<T>(dh);
     to.data += r * to.stride;

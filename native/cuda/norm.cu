@@ -34,8 +34,7 @@ CG_DEVICE float teamSum(float v) {
 
 template <int kWidth, typename T>
 CG_DEVICE void roundTo(float (&v)[kWidth]) {
-  if constexpr (sizeof(T) == 2)
-    CG_UNROLL
+  if constexpr (sizeof(T) == 2) CG_UNROLL
   for (int i = 0; i < kWidth; i++) v[i] = toFloat(fromFloat<T>(v[i]));
 }
 
@@ -44,7 +43,8 @@ struct Weights {
   const void* data;
   bool half;
   CG_DEVICE float at(int i) const {
-    return half ? toFloat(static_cast<const BFloat16*>(data)[i]) : static_cast<const float*>(data)[i];
+    return half ? toFloat(static_cast<const BFloat16*>(data)[i])
+                : static_cast<const float*>(data)[i];
   }
 };
 
@@ -137,8 +137,7 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
 
   float dw[kKept][kWidth];
   CG_UNROLL
-  for (int k = 0; k < kKept; k++)
-    CG_UNROLL
+  for (int k = 0; k < kKept; k++) CG_UNROLL
   for (int i = 0; i < kWidth; i++) dw[k][i] = 0;
 
   for (int64_t row = first; row < last; row++) {
@@ -239,14 +238,12 @@ Status rmsNormOf(const OpCall& c, KernelContext& context) {
   const int64_t width = x.shape[x.rank - 1], rows = rowCount(x);
   const NormArguments a{rows, int32_t(width), float(c.attr[0]), weights(c.in[1]),
                         c.out[1].as<float>()};
-  return withShape<T>(width, allWide(width, 16, x, residual, y, sum),
-                      [&]<int kTeam, int kWidth, int kKept>() {
-                        return launch(*context.gpu, "rmsNorm",
-                                      rmsNormKernel<T, kTeam, kWidth, kKept>,
-                                      dim3(unsigned(ceilDiv(rows, kBlock / kTeam))), dim3(kBlock),
-                                      0, rowsOf<T>(x), rowsOf<T>(residual), rowsOf<T>(sum),
-                                      rowsOf<T>(y), a);
-                      });
+  return withShape<T>(
+      width, allWide(width, 16, x, residual, y, sum), [&]<int kTeam, int kWidth, int kKept>() {
+        return launch(*context.gpu, "rmsNorm", rmsNormKernel<T, kTeam, kWidth, kKept>,
+                      dim3(unsigned(ceilDiv(rows, kBlock / kTeam))), dim3(kBlock), 0, rowsOf<T>(x),
+                      rowsOf<T>(residual), rowsOf<T>(sum), rowsOf<T>(y), a);
+      });
 }
 
 Status rmsNorm(const OpCall& c, KernelContext& context) {
@@ -263,8 +260,8 @@ Status rmsNormBackwardOf(const OpCall& c, KernelContext& context) {
   const int64_t teams = ceilDiv(rows, perTeam);
   float* partial =
       dw.present() ? context.scratch.get<float>(size_t(teams) * size_t(width)) : nullptr;
-  const NormBackwardArguments a{rows,    perTeam, int32_t(width), weights(c.in[2]),
-                                c.in[3].as<float>(), partial};
+  const NormBackwardArguments a{
+      rows, perTeam, int32_t(width), weights(c.in[2]), c.in[3].as<float>(), partial};
   CG_RETURN_IF_ERROR(withShape<T>(
       width, allWide(width, 16, dy, s, dSum, dx), [&]<int kTeam, int kWidth, int kKept>() {
         return launch(*context.gpu, "rmsNormBackward",

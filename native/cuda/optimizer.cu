@@ -2,8 +2,8 @@
 //
 // sumSquares reads its tensor once, in up to kBlocks blocks of contiguous elements; squares add up
 // in float64 per thread and block, and the last kernel adds the blocks in order: the cut depends on
-// the tensor alone, so the bits do too. adamw reads four arrays and writes three (and the bf16 copy)
-// once each: 28 or 30 bytes a weight. All limited by memory.
+// the tensor alone, so the bits do too. adamw reads four arrays and writes three (and the bf16
+// copy) once each: 28 or 30 bytes a weight. All limited by memory.
 #include <cmath>
 
 #include "cuda/device_errors.cuh"
@@ -150,8 +150,7 @@ CG_DEVICE void adamwElement(float& p, float& m, float& v, float g, const Moments
 template <int kWidth>
 __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
     adamwKernel(float* param, float* moment1, float* moment2, const float* grad,
-                const float* gradScale, BFloat16* compute, int64_t n, Moments a,
-                ErrorSlot errors) {
+                const float* gradScale, BFloat16* compute, int64_t n, Moments a, ErrorSlot errors) {
   const int64_t i = (int64_t(blockIdx.x) * kBlock + threadIdx.x) * kWidth;
   const float by = gradScale ? *gradScale : 1.0f;
   if (i >= n || !isfinite(by) || faultPending(errors)) return;
@@ -185,12 +184,11 @@ Status adamw(const OpCall& c, KernelContext& context) {
                   float(std::sqrt(1 - std::pow(beta2, step)))};
   const int64_t n = param.numel();
   const auto start = [&]<int kWidth>() {
-    return launch(*context.gpu, "adamw", adamwKernel<kWidth>,
-                  dim3(unsigned(ceilDiv(n, kBlock * kWidth))), dim3(kBlock), 0, param.as<float>(),
-                  c.in[1].as<float>(), c.in[2].as<float>(), c.in[3].as<float>(),
-                  gradScale.present() ? gradScale.as<float>() : nullptr,
-                  compute.present() ? compute.as<BFloat16>() : nullptr, n, a,
-                  *context.deviceErrors);
+    return launch(
+        *context.gpu, "adamw", adamwKernel<kWidth>, dim3(unsigned(ceilDiv(n, kBlock * kWidth))),
+        dim3(kBlock), 0, param.as<float>(), c.in[1].as<float>(), c.in[2].as<float>(),
+        c.in[3].as<float>(), gradScale.present() ? gradScale.as<float>() : nullptr,
+        compute.present() ? compute.as<BFloat16>() : nullptr, n, a, *context.deviceErrors);
   };
   const bool vectors = allWide(n, 16, param, c.in[1], c.in[2], c.in[3]) &&
                        (!compute.present() || wide(compute, n, 8));

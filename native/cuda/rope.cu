@@ -14,9 +14,9 @@ namespace {
 constexpr unsigned kBlock = 256;
 
 __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
-    ropeTableKernel(const float* frequencies, float* table, int half) {
+    ropeTableKernel(const float* frequencies, float* table, int64_t stride, int half) {
   const int64_t position = blockIdx.x;
-  float* row = table + position * 2 * half;
+  float* row = table + position * stride;
   for (int j = int(threadIdx.x); j < half; j += int(blockDim.x)) {
     const double angle =
         double(position) * (double(frequencies[j]) + double(frequencies[half + j]));
@@ -30,7 +30,8 @@ Status ropeTable(const OpCall& c, KernelContext& context) {
   const int64_t half = f.shape[1];
   if (half == 0) return {};
   return launch(*context.gpu, "ropeTable", ropeTableKernel, dim3(unsigned(table.shape[0])),
-                dim3(threadsFor(half, kBlock)), 0, f.as<float>(), table.as<float>(), int(half));
+                dim3(threadsFor(half, kBlock)), 0, f.as<float>(), table.as<float>(),
+                table.rowStride, int(half));
 }
 
 template <typename T, int kWidth>

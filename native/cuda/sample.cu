@@ -1,14 +1,14 @@
 // Drawing tokens from logits without sorting the vocabulary.
 //
-// logits f32 [B, V], strided; one block of kBlock threads takes a row, which stays in L2 between the
-// passes: maximum and argmax, sum of exponentials, then only what the settings need. All filters
-// keep a prefix of one ranking (logit descending, index ascending), so together they are one cut: a
-// logit and an index. A prefix of given count (top-k) or mass (top-p) is found by bisecting a
-// threshold on the logit, one counting pass a step, until at most kFew elements lie between the
-// bounds; those alone are put in order, in shared memory. Sums are taken per thread in index order,
-// then in float64 over the block in a fixed tree, so a draw depends on the row, its key and its
-// position only. The token is where the cumulative mass, in index order, passes a uniform number
-// from Philox.
+// logits f32 [B, V], strided; one block of kBlock threads takes a row, which stays in L2 between
+// the passes: maximum and argmax, sum of exponentials, then only what the settings need. All
+// filters keep a prefix of one ranking (logit descending, index ascending), so together they are
+// one cut: a logit and an index. A prefix of given count (top-k) or mass (top-p) is found by
+// bisecting a threshold on the logit, one counting pass a step, until at most kFew elements lie
+// between the bounds; those alone are put in order, in shared memory. Sums are taken per thread in
+// index order, then in float64 over the block in a fixed tree, so a draw depends on the row, its
+// key and its position only. The token is where the cumulative mass, in index order, passes a
+// uniform number from Philox.
 //
 // Limited by L2 latency at few rows (one block a row), by L2 bandwidth at many: 4 V bytes a pass; 3
 // passes greedy or unfiltered, about 12 more for each of top-k and top-p.
@@ -27,7 +27,7 @@ namespace {
 
 constexpr int kBlock = 1024, kWarps = kBlock / kWarp;
 constexpr int kMostTiles = 1024;  // of kBlock logits: a million
-constexpr int kFew = 1024;  // elements that one round in shared memory puts in order
+constexpr int kFew = 1024;        // elements that one round in shared memory puts in order
 constexpr int kStepsByDistance = 16;
 // The third counter word, as on cpu: other users of the same key must differ from it.
 constexpr uint32_t kSampleStream = 0x73616d70;
@@ -380,10 +380,9 @@ Status sample(const OpCall& c, KernelContext& context) {
                  long(logits.shape[1]));
   const double temperature = c.attr[0], minP = c.attr[3];
   const Settings s{temperature == 0 ? 1.0f : float(1.0 / temperature), temperature == 0,
-                   int64_t(c.attr[1]), c.attr[2],
-                   minP > 0 ? std::log(minP) : -HUGE_VAL};
-  return launch(*context.gpu, "sample", sampleKernel, dim3(unsigned(logits.shape[0])),
-                dim3(kBlock), 0, logits.as<float>(), logits.rowStride, int(logits.shape[1]),
+                   int64_t(c.attr[1]), c.attr[2], minP > 0 ? std::log(minP) : -HUGE_VAL};
+  return launch(*context.gpu, "sample", sampleKernel, dim3(unsigned(logits.shape[0])), dim3(kBlock),
+                0, logits.as<float>(), logits.rowStride, int(logits.shape[1]),
                 c.in[1].as<int32_t>(), c.in[2].as<int32_t>(), s, c.out[0].as<int32_t>(),
                 c.out[1].as<float>(), *context.deviceErrors);
 }
