@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Plan } from '../../lib/cli/plan/plan.js'
+import { settingsOf } from '../../lib/cli/options.js'
+import type { PlanFlags } from '../../lib/cli/plan/flags.js'
+import { makePlan, type Plan } from '../../lib/cli/plan/plan.js'
 import { configToHuggingFace } from '../../lib/formats/config.js'
 import { shapeConfig } from '../../lib/nn/shapes.js'
+import { parseSFTRun, parseTrainRun } from '../../lib/train/config.js'
 import { startCallgrad, writeWeatherData } from './support/endpoint.js'
 
 const test = suite<{ folder: string }>('--plan')
@@ -34,14 +37,33 @@ beta: 0.001
 test.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true }))
 
 const run = (folder: string, ...args: string[]) => startCallgrad(args, folder).ended
-const planOf = async (folder: string, ...args: string[]) => {
-  const { code, out, err } = await run(folder, ...args, '--plan', '--json')
-  assert.is(code, 0, err)
-  return JSON.parse(out) as Plan
+
+/** The plan of a config in the folder, its data as an absolute path. */
+function planOf(
+  folder: string,
+  file: 'rl.yaml' | 'sft.yaml',
+  set: readonly string[] = [],
+  flags: PlanFlags = {},
+): Promise<Plan> {
+  const tree = settingsOf(join(folder, file), { dataset: join(folder, 'data.jsonl') }, set)
+  const planned =
+    file === 'sft.yaml'
+      ? { kind: 'sft' as const, run: parseSFTRun(tree) }
+      : { kind: 'grpo' as const, run: parseTrainRun(tree) }
+  return makePlan(planned, flags)
+}
+
+async function messageOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work
+  } catch (error) {
+    return (error as Error).message
+  }
+  throw new Error('nothing was thrown')
 }
 
 test('steps, tokens, memory and time, without weights', async ({ folder }) => {
-  const plan = await planOf(folder, 'train', 'rl.yaml', '--throughput', '1000', '--completion-tokens', '100')
+  const plan = await planOf(folder, 'rl.yaml', [], { throughput: 1000, completionTokens: 100 })
   assert.is(plan.parameters, 494_032_768)
   assert.is(plan.examples, 10)
   assert.equal(plan.length, { generations: 5, updates: 10 })
@@ -57,7 +79,7 @@ test('steps, tokens, memory and time, without weights', async ({ folder }) => {
   assert.ok(parts.reference > 0)
   assert.is(plan.advice, null)
 
-  const short = await planOf(folder, 'train', 'rl.yaml', '--set', 'maxPromptLength=100')
+  const short = await planOf(folder, 'rl.yaml', ['maxPromptLength=100'])
   assert.match(short.notes.join(), '10 of the 10 prompts counted have more than 100 tokens')
 
   const text = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', '80GB')
@@ -78,48 +100,47 @@ test('what cannot fit is refused, saying what would', async ({ folder }) => {
 })
 
 test('supervised runs, data and models that are not here', async ({ folder }) => {
-  const sft = await planOf(folder, 'sft', 'sft.yaml')
+  const sft = await planOf(folder, 'sft.yaml')
   assert.equal(sft.length, { generations: null, updates: 3 })
   assert.is(sft.memory.kv, 0)
   assert.ok(sft.completionTokens.value > 10)
 
-  const lost = await planOf(folder, 'train', 'rl.yaml', '--set', 'dataset=none.jsonl')
+  const lost = await planOf(folder, 'rl.yaml', ['dataset=none.jsonl'])
   assert.is(lost.length, null)
   assert.match(lost.data, 'not here')
   assert.match(lost.notes.join(), '--examples N')
-  const told = await planOf(folder, 'train', 'rl.yaml', '--set', 'dataset=none.jsonl', '--examples', '62688')
+  const told = await planOf(folder, 'rl.yaml', ['dataset=none.jsonl'], { examples: 62688 })
   assert.is(told.length?.generations, Math.ceil((2 * 62688) / 4))
   assert.is(told.promptTokens.value, 1024)
 
-  const unknown = await run(folder, 'train', 'rl.yaml', '--plan', '--set', 'model=runs/none')
-  assert.is(unknown.code, 2)
-  assert.match(unknown.err, 'give its architecture with shape: NAME')
-  const named = await planOf(folder, 'train', 'rl.yaml', '--set', 'model=runs/none', '--set', 'shape=llama-3.1-8b')
+  assert.match(
+    await messageOf(planOf(folder, 'rl.yaml', ['model=runs/none'])),
+    'give its architecture with shape: NAME',
+  )
+  const named = await planOf(folder, 'rl.yaml', ['model=runs/none', 'shape=llama-3.1-8b'])
   assert.is(named.parameters, 8_030_261_248)
 
   mkdirSync(join(folder, 'm'))
   const config = configToHuggingFace(shapeConfig('smollm2-135m'), 'bfloat16')
   writeFileSync(join(folder, 'm/config.json'), JSON.stringify(config))
-  assert.is((await planOf(folder, 'train', 'rl.yaml', '--set', 'model=m')).parameters, 134_515_008)
+  assert.is((await planOf(folder, 'rl.yaml', [`model=${join(folder, 'm')}`])).parameters, 134_515_008)
 })
 
 test('everything that a training would stop at stops a plan', async ({ folder }) => {
-  const cases: [string[], string][] = [
-    [['numGenerations=1'], 'numGenerations: expected an integer of at least 2'],
-    [['maxCompletionLength=40000'], "maxCompletionLength: expected less than the model's context of 32768"],
-    [['reward=v9'], 'reward: expected one of v0'],
-    [['reward=./none.mjs'], 'cannot load ./none.mjs'],
-    [['kvMemory=1MB'], 'kvMemory: expected at least'],
-    [['shape=qwen'], 'shape: expected one of "smollm2-135m"'],
-    [['dataset=rl.yaml'], '[data]'],
-    [['evalDataset=rl.yaml'], '[data]'],
+  const bad = join(folder, 'rl.yaml')
+  const cases: [string, string][] = [
+    ['numGenerations=1', 'numGenerations: expected an integer of at least 2'],
+    ['maxCompletionLength=40000', "maxCompletionLength: expected less than the model's context of 32768"],
+    ['reward=v9', 'reward: expected one of v0'],
+    ['reward=./none.mjs', 'cannot load ./none.mjs'],
+    ['kvMemory=1MB', 'kvMemory: expected at least'],
+    ['shape=qwen', 'shape: expected one of "smollm2-135m"'],
+    [`dataset=${bad}`, '[data]'],
+    [`evalDataset=${bad}`, '[data]'],
   ]
-  const results = await Promise.all(
-    cases.map(([set]) => run(folder, 'train', 'rl.yaml', '--plan', ...set.flatMap((s) => ['--set', s]))),
-  )
-  for (const [i, [set, message]] of cases.entries()) {
-    assert.ok([1, 2].includes(results[i]!.code ?? -1), set.join())
-    assert.ok(results[i]!.err.includes(message), `${set.join()}: ${results[i]!.err}`)
+  for (const [set, expected] of cases) {
+    const message = await messageOf((async () => planOf(folder, 'rl.yaml', [set]))())
+    assert.ok(message.includes(expected), `${set}: ${message}`)
   }
   const usage = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', 'much')
   assert.is(usage.code, 2)
