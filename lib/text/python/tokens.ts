@@ -18,6 +18,7 @@ const keywords = new Set(
 )
 const operator = /\*\*=|\/\/=|>>=|<<=|\.\.\.|->|:=|!=|[+\-*/%&|^@=<>]=|\*\*|\/\/|<<|>>|<>|[-+*/%@&|^~<>()[\]{},:.;=]/y
 const name = /[\p{XID_Start}_][\p{XID_Continue}]*/uy
+const asciiName = /[A-Za-z_]\w*(?!\w|[^\0-\x7f])/y // most of them
 const stringStart = /(?:[rR][bBfF]?|[bBfF][rR]?|[uU])?(?:"""|'''|"|')/y
 const operators = '+-*/%@&|^~<>()[]{},:.;=!'
 const alone = '()[]{},;~'
@@ -95,14 +96,15 @@ class Tokenizer {
   }
 
   private token(c: string): void {
-    const start = /["'rRbBfFuU]/.test(c) ? this.match(stringStart) : undefined
+    const start = `"'rRbBfFuU`.includes(c) ? this.match(stringStart) : undefined
     if (start !== undefined) this.string(start)
     else if (isDigit(c) || (c === '.' && isDigit(this.text.charAt(this.at + 1)))) this.number()
     else if (!this.operator(c)) this.word()
   }
 
   private word(): void {
-    const id = this.match(name)?.normalize('NFKC')
+    const plain = this.match(asciiName)
+    const id = plain ?? this.match(name)?.normalize('NFKC')
     if (id === undefined) refuse(`character ${JSON.stringify(this.text.charAt(this.at))}`)
     if (keywords.has(id)) this.tokens.push(operatorToken(id))
     else this.push('name', id)
@@ -128,6 +130,12 @@ class Tokenizer {
   }
 
   private number(): void {
+    const plain = this.match(shortInteger) // most of them
+    if (plain === undefined) this.longNumber()
+    else this.push('number', plain, BigInt(plain))
+  }
+
+  private longNumber(): void {
     const text = this.match(numberText) ?? refuse('a malformed number')
     // A word right behind a number is refused, but for the keywords that may follow one ("1if x else 2").
     const follow = this.text.slice(this.at, this.at + 5)
@@ -190,6 +198,7 @@ const numberText = new RegExp(
     `|(?:${digits}\\.(?:${digits})?|\\.${digits}|${digits})(?:[eE][+-]?${digits})?[jJ]?`,
   'y',
 )
+const shortInteger = /(?:0|[1-9]\d{0,15})(?=[,)\]}: ])/y
 const maxDecimalDigits = 4300
 
 function numberValue(text: string): PyValue {
