@@ -9,10 +9,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fail } from '../../errors.js'
-import { type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
+import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
 import { fromPlain, printJson } from '../../text/json-print.js'
 import { toJson } from '../../text/python/json.js'
-import { pyRepr } from '../../text/python/repr.js'
+import { pyRepr, reprFloat } from '../../text/python/repr.js'
 import { aggregate } from './aggregate.js'
 import { type BfclVersion, type Category, categoryName, isRelevance } from './categories.js'
 import type { BfclReport, Judged } from './evaluate.js'
@@ -82,7 +82,11 @@ function thoughtOf(text: string): string {
 
 function scoreLines(category: Category, judged: readonly Judged[], report: BfclReport): JsonObject[] {
   const correct = judged.filter(({ verdict }) => verdict.valid).length
-  const summary = record({ accuracy: correct / judged.length, correct_count: correct, total_count: judged.length })
+  const summary = record({
+    accuracy: new JsonNumber(reprFloat(correct / judged.length)),
+    correct_count: correct,
+    total_count: judged.length,
+  })
   const failures = judged.filter(({ verdict }) => !verdict.valid)
   return [summary, ...failures.map((item) => failureLine(category, item, report))]
 }
