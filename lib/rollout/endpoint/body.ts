@@ -3,6 +3,7 @@ import type { Message } from '../../data/example.js'
 import { type JsonValue, parseJson } from '../../text/json.js'
 import { printJson } from '../../text/json-print.js'
 import type { EndpointSettings } from './settings.js'
+import { type WireTools, wireTools } from './tools.js'
 import type { ChatRequest } from './types.js'
 
 export type RequestBody = Record<string, unknown>
@@ -11,12 +12,16 @@ export type RequestBody = Record<string, unknown>
 const newLimitHosts: ReadonlySet<string> = new Set(['api.openai.com'])
 
 /** The body of a chat-completions request. */
-export function requestBody(request: ChatRequest, { model, url, body: extra }: EndpointSettings): RequestBody {
-  const { messages, tools, maxTokens, temperature, topP, topK, minP, seed } = request
+export function requestBody(
+  request: ChatRequest,
+  { model, url, body: extra }: EndpointSettings,
+  { tools, sentName }: WireTools = wireTools(request.tools),
+): RequestBody {
+  const { messages, maxTokens, temperature, topP, topK, minP, seed } = request
   const limit = newLimitHosts.has(new URL(url).host) ? 'max_completion_tokens' : 'max_tokens'
   const body: RequestBody = {
     model,
-    messages: tools.length > 0 ? nativeTurns(messages) : messages.map(textTurn),
+    messages: tools.length > 0 ? nativeTurns(messages, sentName) : messages.map(textTurn),
     ...(tools.length > 0 && { tools, tool_choice: 'auto' }),
     [limit]: maxTokens,
     temperature,
@@ -51,7 +56,7 @@ function textTurn({ role, content }: Message): object {
  * Turns of a conversation with native tools: an assistant's turn that is JSON of calls, with as many results behind it, becomes calls
  * with ids and their results. Any other turn stays text.
  */
-function nativeTurns(messages: readonly Message[]): object[] {
+function nativeTurns(messages: readonly Message[], sentName: WireTools['sentName']): object[] {
   const turns: object[] = []
   for (let at = 0; at < messages.length; at++) {
     const message = messages[at]!
@@ -67,7 +72,9 @@ function nativeTurns(messages: readonly Message[]): object[] {
     turns.push({
       role: 'assistant',
       content: null,
-      tool_calls: calls.map((call, i) => ({ id: ids[i], type: 'function', function: call })),
+      tool_calls: calls.map((call, i) => {
+        return { id: ids[i], type: 'function', function: { ...call, name: sentName(call.name) } }
+      }),
     })
     for (const [i, result] of results.entries())
       turns.push({ role: 'tool', tool_call_id: ids[i], content: result!.content })

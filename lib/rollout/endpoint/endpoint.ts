@@ -1,10 +1,11 @@
 import { codedError, fail } from '../../errors.js'
-import { requestBody, requestKey } from './body.js'
+import { type RequestBody, requestBody, requestKey } from './body.js'
 import { AnswerCache } from './cache.js'
 import { EndpointClient } from './client.js'
 import { UsageMeter } from './meter.js'
 import { runPool } from './pool.js'
 import { type EndpointSettings, endpointSettings } from './settings.js'
+import { type WireTools, wireTools } from './tools.js'
 import type { ChatAnswer, ChatRequest, EndpointOptions } from './types.js'
 
 /** An answer, or why the endpoint will never give one to this request. */
@@ -78,7 +79,12 @@ export class Endpoint {
    * @throws Error `ERR_UNANSWERED` where attempts ran out, `ERR_ENDPOINT` where asking is of no use any more; the signal's reason
    */
   async ask(request: ChatRequest, signal?: AbortSignal): Promise<Outcome> {
-    const body = requestBody(request, this.settings)
+    const wire = wireTools(request.tools)
+    const outcome = await this.#outcome(request, requestBody(request, this.settings, wire), signal)
+    return outcome.answer ? { ...outcome, answer: withOwnNames(outcome.answer, wire) } : outcome
+  }
+
+  async #outcome(request: ChatRequest, body: RequestBody, signal?: AbortSignal): Promise<Outcome> {
     const key = requestKey(body, this.settings, request.sample)
     const stored = this.#cache?.get(key)
     if (stored) {
@@ -123,7 +129,7 @@ export class Endpoint {
     this.#cache?.close()
   }
 
-  async #askServer(key: string, body: Record<string, unknown>, signal?: AbortSignal): Promise<Outcome> {
+  async #askServer(key: string, body: RequestBody, signal?: AbortSignal): Promise<Outcome> {
     if (this.#broken) throw this.#broken
     try {
       const answer = await this.#client.complete(body, signal)
@@ -149,6 +155,12 @@ export class Endpoint {
       throw error
     }
   }
+}
+
+/** An answer whose calls name tools as the request did. */
+function withOwnNames(answer: ChatAnswer, { ownName }: WireTools): ChatAnswer {
+  const toolCalls = answer.toolCalls.map((call) => ({ ...call, name: ownName(call.name) }))
+  return { ...answer, toolCalls }
 }
 
 /** One error for requests that stayed without an answer. */

@@ -358,7 +358,9 @@ test('native tools, and a conversation with calls and results', async ({ server,
   ])
   assert.is(answer?.reasoning, 'hm')
   const { body } = server.seen[0]!
-  assert.equal(body.tools, [tool])
+  assert.equal(body.tools, [
+    { type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } },
+  ])
   assert.equal(body.messages[1], {
     role: 'assistant',
     content: null,
@@ -372,6 +374,38 @@ test('native tools, and a conversation with calls and results', async ({ server,
     ['call_5_0', 'call_5_1'],
   )
   assert.is(body.messages[8]?.content, '<tool_call>{"name": "f"</tool_call>')
+})
+
+test('tools are sent as the API takes them, calls come back under their own names', async ({ server, open }) => {
+  server.behave(({ body }, _index, response) => {
+    const names = (body.tools as { function: { name: string } }[]).map((tool) => tool.function.name)
+    const calls = [...names, 'made_up'].map((name) => ({
+      id: 'x',
+      type: 'function',
+      function: { name, arguments: '{}' },
+    }))
+    sendJson(response, 200, completion(null, { tool_calls: calls }))
+  })
+  const names = ['math.factorial', 'math_factorial', 'Get Weather/v1', 'ok-name_1', 'é'.repeat(70)]
+  const tools = names.map((name) => ({ type: 'function' as const, function: { name } }))
+  const calls = '[{"name": "math.factorial", "arguments": {}}]'
+  const { answer } = await open().ask({
+    ...question('q'),
+    tools,
+    messages: [
+      { role: 'assistant', content: calls },
+      { role: 'tool', content: '1' },
+    ],
+  })
+  const sent = (server.seen[0]!.body.tools as { function: { name: string } }[]).map((tool) => tool.function.name)
+  assert.equal(sent.slice(0, 4), ['math_factorial_2', 'math_factorial', 'Get_Weather_v1', 'ok-name_1'])
+  for (const name of sent) assert.match(name, /^[\w-]{1,64}$/)
+  assert.equal(
+    answer?.toolCalls.map(({ name }) => name),
+    [...names, 'made_up'],
+  )
+  const turn = server.seen[0]!.body.messages[0]!
+  assert.is((turn.tool_calls as { function: { name: string } }[])[0]?.function.name, 'math_factorial_2')
 })
 
 test('the key is in no error, no file and no answer', async ({ server, open, folder }) => {
