@@ -25,7 +25,7 @@ export class SourceCounts {
 
 const count = (counts: Map<string, number>, cell: string) => counts.set(cell, (counts.get(cell) ?? 0) + 1)
 
-export const cellOf = (source: DataFormat | null, kind: TurnKind): string =>
+const cellOf = (source: DataFormat | null, kind: TurnKind): string =>
   source === null ? 'unknown' : `${source} ${kind}`
 
 function turnKind(sample: Sample): TurnKind {
@@ -33,7 +33,7 @@ function turnKind(sample: Sample): TurnKind {
 }
 
 /** Table 1 of arXiv 2505.00024. */
-export const paperTable1: Readonly<Record<string, { raw: number; processed: number }>> = {
+const paperTable1: Readonly<Record<string, { raw: number; processed: number }>> = {
   'xlam single': { raw: 60_000, processed: 60_000 },
   'xlam multi': { raw: 0, processed: 0 },
   'toolace single': { raw: 10_500, processed: 8_183 },

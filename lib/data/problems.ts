@@ -43,7 +43,7 @@ export class BadRecord extends Error {
   }
 }
 
-export const isFiltered = (kind: ProblemKind): boolean => 'filtered' in kinds[kind]
+const isFiltered = (kind: ProblemKind): boolean => 'filtered' in kinds[kind]
 /** The record stays in the data set. */
 export const isKept = (kind: ProblemKind): boolean => 'kept' in kinds[kind]
 

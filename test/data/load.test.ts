@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Example } from '../../lib/data/example.js'
-import { filterByPromptLength, splitExamples } from '../../lib/data/filter.js'
 import { type DatasetOptions, loadDataset, readDataset } from '../../lib/data/load.js'
 import { withThoughts } from '../../lib/data/thoughts.js'
 import { scoreToolCalls } from '../../lib/reward/tool-call.js'
@@ -229,31 +228,6 @@ test('wrong options and files are one clear error', async () => {
   ]) {
     assert.is(((await error('/nowhere.jsonl', options)) as Error & { code: string }).code, 'ERR_CONFIG')
   }
-})
-
-test('prompts over the limit are counted and listed', () => {
-  const { examples } = read(lines(xlam(1), xlam('long one'), xlam(3)))
-  const { kept, overlong } = filterByPromptLength(examples, 10, (e) => e.messages[1]?.content.length ?? 0)
-  assert.equal(
-    kept.map(({ id }) => id),
-    ['1', '3'],
-  )
-  assert.equal(overlong, [{ id: 'long one', tokens: 17 }])
-})
-
-test('a split is disjoint, complete and keeps the order', () => {
-  const examples = Array.from({ length: 10 }, (_, i): Example => ({ id: String(i), messages: [], tools: [] }))
-  const [a, b] = splitExamples(examples, 0.3, 1)
-  assert.is(a.length, 3)
-  assert.equal(
-    [...a, ...b].map(({ id }) => id).sort(),
-    examples.map(({ id }) => id),
-  )
-  assert.equal(
-    b.map(({ id }) => id),
-    b.map(({ id }) => id).sort(),
-  )
-  assert.equal(splitExamples(examples, 0.3, 1)[0], a)
 })
 
 test('thoughts by template: fixed words, a full reward', () => {
