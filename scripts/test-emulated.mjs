@@ -19,7 +19,14 @@ import { runTests, totalsLine } from './test.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 
 /** Test files below dist/test that take the device from CALLGRAD_TEST_DEVICE. */
-const everything = ['native/conformance', 'native/in-place', 'native/sample', 'native/device', 'e2e/device']
+const everything = [
+  'native/device',
+  'native/emulated',
+  'native/conformance',
+  'native/in-place',
+  'native/sample',
+  'e2e/device',
+]
 const some = ['native/device', 'native/sample']
 
 /** Ways to run them: the emulator's documentation explains the variables. */
