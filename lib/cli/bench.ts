@@ -94,7 +94,8 @@ Examples:
   $ callgrad bench step --model shape:smollm2-135m --prompts 4 --group 8 --prompt-len 600 --new-tokens 96 --json
   $ callgrad bench decode --model M --sequences 64 --prompt 256 --new 64 --shared-prompt
   $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512
-  $ callgrad bench ops --op attention rmsNorm`,
+  $ callgrad bench ops --op attention rmsNorm
+  $ callgrad bench bfcl --data bfcl`,
     )
 
   benchmark(bench, 'step', 'whole GRPO steps on random prompts: rollouts, loss, update')
@@ -148,6 +149,17 @@ Examples:
       const { sequences, len, steps, tokensPerMicrobatch } = o
       const { benchTrain } = await import('./bench/train.js')
       print(await benchTrain({ ...modelOf(o), ...counts({ sequences, len, steps, tokensPerMicrobatch }) }), o.json)
+    })
+
+  bench
+    .command('bfcl')
+    .description("verdicts a second of BFCL's checker and decoders, on one core")
+    .requiredOption('-d, --data <folder>', 'the benchmark: question/ and possible_answer/')
+    .option('--seconds <s>', 'time given to each figure', parseNumber, 2)
+    .option('--json', 'print one line of JSON')
+    .action(async ({ data, seconds, json }: { data: string; seconds: number; json?: boolean }) => {
+      const { benchBfcl } = await import('./bench/bfcl.js')
+      print(await benchBfcl({ data, seconds }), json)
     })
 
   bench
