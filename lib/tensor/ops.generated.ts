@@ -880,7 +880,7 @@ export function decodeAttention(
  * @param k [T, Hkv, D] (f32 or bf16)
  * @param v [T, Hkv, D] (f32 or bf16)
  * @param kv [pages, 2, Hkv, pageSize, D], written (f32 or bf16, in place)
- * @param slots [T] page * pageSize + offset; -1 skips the token (i32)
+ * @param slots [T] page * pageSize + offset, no two alike; -1 skips the token (i32)
  * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
  */
 export function kvWrite(

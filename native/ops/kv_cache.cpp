@@ -64,7 +64,7 @@ void declareKvCacheOps(std::vector<OpDecl>& t) {
                {{"k", kFloatBits, kStrided, "[T, Hkv, D]"},
                 {"v", kFloatBits, kStrided, "[T, Hkv, D]"},
                 {"kv", kFloatBits, kInout, "[pages, 2, Hkv, pageSize, D], written"},
-                {"slots", kI32Bit, kPlain, "[T] page * pageSize + offset; -1 skips the token"}},
+                {"slots", kI32Bit, kPlain, "[T] page * pageSize + offset, no two alike; -1 skips the token"}},
                {},
                {},
                inferKvWrite,

@@ -8,7 +8,10 @@ const ints = (values: number[], shape = [values.length]): Input => ({
 
 /** Distinct slots in a scattered order, some tokens without one. */
 function slotsFor(tokens: number, limit: number): number[] {
-  return Array.from({ length: tokens }, (_, t) => (t % 5 === 3 ? -1 : (t * 7 + 3) % limit))
+  const slots = Array.from({ length: tokens }, (_, t) => (t % 5 === 3 ? -1 : (t * 11 + 3) % limit))
+  const used = slots.filter((slot) => slot >= 0)
+  if (new Set(used).size < used.length) throw new Error(`slotsFor(${tokens}, ${limit}) repeats a slot`)
+  return slots
 }
 
 function writeCase(name: string, tokens: number, [pages, heads, pageSize, dim]: number[]): OpCase {
