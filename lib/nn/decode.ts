@@ -38,6 +38,12 @@ export interface DrawSettings {
   step: number
 }
 
+/**
+ * Up to so many rows a step is recorded everywhere: it is over so soon that queueing its ops one by one would keep the JS thread busy for
+ * a good part of it, on a core that small machines need for the step itself.
+ */
+const fewRows = 8
+
 /** A decoder over a paged cache. Neither the weights nor the cache are its own. */
 export class DecoderSteps implements StepModel {
   readonly #scale: number
@@ -170,7 +176,8 @@ export class DecoderSteps implements StepModel {
     const rows = this.#rows!
     const { device } = this.params
     // The first step over some rows runs as it is: it makes what is made once (scratch space, the table of rotations).
-    if (device.replays && rows.steps > 0) rows.recorded ??= record(device, () => this.#queueStep(rows))
+    const records = device.replays || rows.count <= fewRows
+    if (records && rows.steps > 0) rows.recorded ??= record(device, () => this.#queueStep(rows))
     if (rows.recorded) rows.recorded.replay()
     else this.#queueStep(rows)
     rows.steps++
