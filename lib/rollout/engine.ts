@@ -17,6 +17,8 @@ export class LocalEngine implements RolloutEngine {
   constructor(private readonly params: ParamStore) {}
 
   /**
+   * Calls that run at the same time share the device's stream: where an op of one fails, whichever awaits next is rejected.
+   *
    * @throws RangeError `ERR_CONFIG` or `ERR_RANGE` for settings, tokens or prompts that do not fit the model;
    *   Error `ERR_MEMORY` when `kvMemory` cannot hold one completion of some prompt; Error `ERR_NAN` when logits are NaN
    */
