@@ -43,7 +43,7 @@ export function distillCommand(program: Command): void {
     .option('--rejected <file>', 'where examples without a right answer go, with what was wrong with each try')
     .option('--form <form>', 'reason: thoughts and calls; no-reason: calls alone (default: reason)')
     .option('--tries <n>', 'answers asked for until one is right (default: 10)', parseNumber)
-    .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
+    .option('--prompt-format <style>', 'tool-n1, tool-n1-no-reason or native (default: tool-n1)')
     .option('--max-tokens <n>', 'tokens an answer may have (default: 4096)', parseNumber)
     .option('-t, --temperature <t>', 'sampling temperature (default: 0.7)', parseNumber)
     .option('--single-turn', 'only questions without turns before them, as Tool-N1 distilled')

@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { fail } from '../errors.js'
 import type { EvalReport } from '../eval/exact-match.js'
 import type { Estimate } from '../eval/intervals.js'
+import { asksForThought } from '../text/prompts/formats.js'
 import { type EvalRun, parseEvalRun } from '../train/config.js'
 import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
 import { evalAceBenchCommand } from './eval-acebench.js'
@@ -35,7 +36,7 @@ export function evalCommand(program: Command): void {
     // required, but not where a benchmark below has its own: evaluateModel checks
     .option('-m, --model <model>', 'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint')
     .option('-d, --data <file>', 'questions with their right calls')
-    .option('--prompt-format <style>', 'tool-n1 or native (default: tool-n1)')
+    .option('--prompt-format <style>', 'tool-n1, tool-n1-no-reason or native (default: tool-n1)')
     .option('--max-tokens <n>', 'tokens an answer may have', parseNumber)
     .option('--limit <n>', 'asks so many questions at most', parseNumber)
     .option('-o, --output <file>', 'where the answers go, one JSON line each')
@@ -109,8 +110,8 @@ async function evaluateAtEndpoint(run: EvalRun, options: Options): Promise<void>
     }
     const start = performance.now()
     const { maxCompletionLength: maxTokens, temperature, topP, topK, minP } = run
-    // A native call has no place for a thought: only the calls count.
-    const variant = run.promptFormat === 'native' ? 'v2' : 'v0'
+    // A native call has no place for a thought, nor has a prompt that asks for none: only the calls count.
+    const variant = asksForThought(run.promptFormat) ? 'v0' : 'v2'
     const report = await asking(
       { name: 'answers', total: examples.length, endpoint, flags: options, progress },
       (ask) => evaluateEndpoint(endpoint, examples, { maxTokens, temperature, topP, topK, minP, variant, ...ask }),

@@ -3,13 +3,11 @@
 import type { Example } from '../data/example.js'
 import { type Dataset, loadDataset } from '../data/load.js'
 import { withThoughts } from '../data/thoughts.js'
+import type { PromptFormat } from '../text/prompts/formats.js'
 import type { DatasetSpec } from '../train/config.js'
 
 /** Reads a data set as settings describe it. Records that cannot be read are in its report. */
-export function openExamples(
-  spec: DatasetSpec,
-  { promptFormat }: { promptFormat: 'tool-n1' | 'native' },
-): Promise<Dataset> {
+export function openExamples(spec: DatasetSpec, { promptFormat }: { promptFormat: PromptFormat }): Promise<Dataset> {
   const { path, format, seed, part, limit } = spec
   return loadDataset(path, {
     prompt: promptFormat,

@@ -15,7 +15,7 @@ interface Options extends ConfigOptions {
   prompt?: string
   system?: string
   tools?: string
-  promptFormat: 'tool-n1' | 'native'
+  promptFormat: string
   raw?: boolean
   maxTokens?: number
   temperature?: number
@@ -38,7 +38,11 @@ export function generateCommand(program: Command): void {
     .option('-p, --prompt <text>', 'what to answer; "-" or nothing reads standard input')
     .option('--system <text>', 'a system message before it')
     .option('--tools <file>', 'JSON list of functions that the model may call')
-    .option('--prompt-format <style>', 'how tools are put before the model: tool-n1 or native', 'tool-n1')
+    .option(
+      '--prompt-format <style>',
+      'how tools are put before the model: tool-n1, tool-n1-no-reason or native',
+      'tool-n1',
+    )
     .option('--raw', 'the prompt is text to go on from: no chat template')
     .option('--max-tokens <n>', 'tokens an answer may have', parseNumber)
     .option('-t, --temperature <t>', '0 takes the likeliest token', parseNumber)
@@ -85,10 +89,13 @@ async function generate(options: Options): Promise<void> {
 
 async function chatPrompt(model: Model, text: string, { system, tools, promptFormat }: Options): Promise<number[]> {
   const { withPrompt } = await import('../data/sample.js')
+  const { isPromptFormat, promptFormats } = await import('../text/prompts/formats.js')
   const { readTools } = await import('../data/formats/fields.js')
   const { parseJson } = await import('../text/json.js')
-  if (promptFormat !== 'tool-n1' && promptFormat !== 'native')
-    fail('TypeError', 'ERR_CONFIG', `[generate] --prompt-format: expected tool-n1 or native, got "${promptFormat}"`)
+  if (!isPromptFormat(promptFormat)) {
+    const expected = promptFormats.join(', ')
+    fail('TypeError', 'ERR_CONFIG', `[generate] --prompt-format: expected ${expected}, got "${promptFormat}"`)
+  }
   const messages: Message[] = [
     ...(system ? [{ role: 'system' as const, content: system }] : []),
     { role: 'user', content: text },

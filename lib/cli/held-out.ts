@@ -7,6 +7,7 @@ import { type Answerer, type EvalSettings, evaluate } from '../eval/evaluate.js'
 import type { EvalReport } from '../eval/exact-match.js'
 import type { Model } from '../model.js'
 import type { RolloutProgress } from '../rollout/types.js'
+import type { PromptFormat } from '../text/prompts/formats.js'
 import type { Evaluate } from '../train/loop.js'
 import type { EvalLine } from '../train/report/read.js'
 import { questionOf } from './examples.js'
@@ -20,12 +21,14 @@ export interface Asking {
   topK?: number
   minP?: number
   seed?: number
+  /** Under `tool-n1-no-reason` a reply needs no thought to be right. */
+  promptFormat?: PromptFormat
   onProgress?: (progress: RolloutProgress) => void
 }
 
 /** Asks every example once; prompts that leave no room for an answer are skipped. */
 export function ask(model: Model, examples: readonly Example[], asking: Asking): Promise<EvalReport> {
-  const { maxCompletionLength, kvMemory, onProgress, ...sampling } = asking
+  const { maxCompletionLength, kvMemory, promptFormat, onProgress, ...sampling } = asking
   const answerer: Answerer = {
     tokenizer: model.tokenizer,
     generate: ({ prompts, ...settings }) =>
@@ -38,6 +41,7 @@ export function ask(model: Model, examples: readonly Example[], asking: Asking):
   }
   const settings: EvalSettings = {
     ...sampling,
+    ...(promptFormat === 'tool-n1-no-reason' && { variant: 'v2' }),
     maxTokens: maxCompletionLength,
     stop: model.config.eosTokenIds,
     maxPromptTokens: model.config.maxPositionEmbeddings - maxCompletionLength,
@@ -109,11 +113,11 @@ export function heldOutStages(
   }: {
     outputDir: string
     view: { show(text: string): void }
-    run: { maxCompletionLength: number; kvMemory: number }
+    run: { maxCompletionLength: number; kvMemory: number; promptFormat?: PromptFormat }
   },
 ) {
-  const { maxCompletionLength, kvMemory } = run
-  const asking = { maxCompletionLength, kvMemory }
+  const { maxCompletionLength, kvMemory, promptFormat } = run
+  const asking = { maxCompletionLength, kvMemory, ...(promptFormat && { promptFormat }) }
   return {
     whileTraining: trainerEvaluation(model, examples, asking),
     async measure(label: string): Promise<void> {

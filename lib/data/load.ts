@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import { codedError, fail } from '../errors.js'
+import { isPromptFormat, promptFormats } from '../text/prompts/formats.js'
 import type { Example } from './example.js'
 import { type Problem, problemError, Tally } from './problems.js'
 import { Random } from './random.js'
@@ -123,5 +124,5 @@ function checkOptions({ part, limit, seed, format, prompt }: DatasetOptions): vo
   if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) bad('limit to be a positive integer', limit)
   if (seed !== undefined && !Number.isInteger(seed)) bad('seed to be an integer', seed)
   if (format !== undefined && !dataFormats.includes(format)) bad(`format to be ${dataFormats.join(', ')}`, format)
-  if (prompt !== undefined && prompt !== 'tool-n1' && prompt !== 'native') bad('prompt to be tool-n1 or native', prompt)
+  if (prompt !== undefined && !isPromptFormat(prompt)) bad(`prompt to be ${promptFormats.join(', ')}`, prompt)
 }

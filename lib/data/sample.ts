@@ -1,13 +1,13 @@
 import type { JsonObject, JsonValue } from '../text/json.js'
 import { printJson, toPlain } from '../text/json-print.js'
-import { toolN1System } from '../text/prompts/tool-n1.js'
+import { type PromptFormat, systemOf } from '../text/prompts/formats.js'
 import type { Example, Message, Tool } from './example.js'
 
 export const dataFormats = ['xlam', 'toolace', 'tool-n1', 'messages', 'rlla'] as const
 export type DataFormat = (typeof dataFormats)[number]
 
-/** `tool-n1`: a system message in Tool-N1's words lists the tools. `native`: the model's chat template gets them. */
-export type PromptStyle = 'tool-n1' | 'native'
+/** See `lib/text/prompts/formats.ts`. */
+export type PromptStyle = PromptFormat
 
 /** A turn of a conversation; calls of the assistant stay calls until a prompt format writes them. */
 export interface Turn extends Message {
@@ -50,8 +50,9 @@ export function withPrompt(
   prompt: PromptStyle,
   role?: string,
 ): Pick<Example, 'messages' | 'tools'> {
-  if (prompt === 'native') return { messages, tools: tools.map(wrapTool) }
-  return { messages: [{ role: 'system', content: toolN1System(tools, role) }, ...messages], tools: [] }
+  const system = systemOf(prompt, tools, role)
+  if (system === null) return { messages, tools: tools.map(wrapTool) }
+  return { messages: [{ role: 'system', content: system }, ...messages], tools: [] }
 }
 
 function wrapTool(tool: JsonObject): Tool {
@@ -65,7 +66,7 @@ function wrapTool(tool: JsonObject): Tool {
 function toMessage({ role, content, calls }: Turn, prompt: PromptStyle): Message {
   if (calls === undefined) return { role, content }
   const text =
-    prompt === 'tool-n1'
+    prompt !== 'native'
       ? printJson(printJson([...calls]))
       : calls.map((call) => `<tool_call>\n${printJson(call, { ensureAscii: false })}\n</tool_call>`).join('\n')
   return { role, content: content === '' ? text : `${content}\n${text}` }

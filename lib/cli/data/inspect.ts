@@ -8,6 +8,7 @@ import { type PromptStyle, toExample } from '../../data/sample.js'
 import { datasetFiles } from '../../data/source/files.js'
 import { fail } from '../../errors.js'
 import { printJson } from '../../text/json-print.js'
+import { isPromptFormat, promptFormats } from '../../text/prompts/formats.js'
 import { bold, dim, printable, textWidth } from '../ui/style.js'
 import { fold } from '../ui/table.js'
 import { openLength, type PipelineFlags, parseInteger, pipelineOptions, withPipeline } from './options.js'
@@ -152,7 +153,7 @@ export function addRender(data: Command): void {
     .argument('<input>', 'a file (JSONL, JSON or parquet) or a hub id')
     .requiredOption('-m, --model <model>', 'whose chat template and tokenizer')
     .option('--id <id>', 'which sample (default: the first)')
-    .option('--prompt-format <style>', 'tool-n1 or native', 'tool-n1')
+    .option('--prompt-format <style>', 'tool-n1, tool-n1-no-reason or native', 'tool-n1')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  $ callgrad data render train.jsonl --model M --id live_simple_3-3-0')
     .action(render)
@@ -170,8 +171,10 @@ async function render(input: string, flags: RenderFlags): Promise<void> {
 }
 
 async function findExample(input: string, { id, promptFormat }: RenderFlags): Promise<Example> {
-  if (promptFormat !== 'tool-n1' && promptFormat !== 'native')
-    fail('TypeError', 'ERR_CONFIG', `[data] --prompt-format: expected tool-n1 or native, got "${promptFormat}"`)
+  if (!isPromptFormat(promptFormat)) {
+    const expected = promptFormats.join(', ')
+    fail('TypeError', 'ERR_CONFIG', `[data] --prompt-format: expected ${expected}, got "${promptFormat}"`)
+  }
   const pipeline = new Pipeline({ noCall: true, keepUnknownTools: true })
   for await (const batch of runPipeline(await datasetFiles(input), pipeline))
     for (const { samples } of batch)

@@ -5,6 +5,7 @@ import type { Example } from '../../data/example.js'
 import type { PipelineOptions } from '../../data/pipeline.js'
 import { dataFormats, type PromptStyle } from '../../data/sample.js'
 import { fail } from '../../errors.js'
+import { promptFormats } from '../../text/prompts/formats.js'
 import { parseNumber } from '../generate.js'
 
 export interface PipelineFlags {
@@ -76,7 +77,7 @@ export function withPipeline(command: Command): Command {
     .option('-m, --model <model>', 'whose tokenizer and chat template count tokens')
     .addOption(
       new Option('--prompt-format <style>', 'the prompt whose tokens are counted')
-        .choices(['tool-n1', 'native'])
+        .choices(promptFormats)
         .default('tool-n1'),
     )
     .option('--seed <n>', 'of every random choice', parseInteger, 0)

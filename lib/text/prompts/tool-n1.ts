@@ -16,10 +16,9 @@ export const toolN1Role =
 
 const beforeTools = '# Tool\n\nHere is a list of functions in JSON format that you can invoke:\n\n<tools>\n'
 
-const afterTools = `
-</tools>
+const toolsEnd = '\n</tools>\n\n'
 
-In each action step, you MUST: ${''}
+const reasonRules = `In each action step, you MUST: ${''}
 1. Think about the reasoning process in the mind and enclosed your reasoning within <think> </think> XML tags.
 2. Then, provide a json object with function names and arguments within <tool_call></tool_call> XML tags. i.e., \
 <tool_call>[{"name": <function-name>, "arguments": <args-json-object>}, {"name": <function-name2>, "arguments": \
@@ -31,17 +30,28 @@ walmart"}}, {"name": "walmart", "arguments": {"input": "banana"}}]</tool_call>. 
 correct. ${''}
 `
 
+/** In place of the rules where no thought is wanted: `LLaMA-Factory/` of Tool-N1 cuts the rules off and puts this there. */
+const noReasonRules = `When you want to perform tool call, in each action step, providing a json object with function names and arguments \
+within <tool_call></tool_call> XML tags. i.e., <tool_call>[{"name": <function-name>, "arguments": <args-json-object>}, {"name": \
+<function-name2>, "arguments": <args-json-object2>}, ...]</tool_call>
+A complete reply example is: <tool_call> [{"name": "email", "arguments": {"receiver": "Bob", "content": "I will bug banana through \
+walmart"}}, {"name": "walmart", "arguments": {"input": "banana"}}]</tool_call>. Please make sure the type of the arguments is correct.`
+
 /**
  * The system message: role, then the tools, one `{"type": "function", "function": …}` a line as Python's `json.dumps` prints it, then
- * the rules of the reply. `role` differs for data that brings its own (ToolACE).
+ * the rules of the reply. `role` differs for data that brings its own (ToolACE). `reasoning: false`: the rules ask for calls alone.
  */
-export function toolN1System(tools: readonly JsonValue[], role: string = toolN1Role): string {
+export function toolN1System(
+  tools: readonly JsonValue[],
+  role: string = toolN1Role,
+  { reasoning = true }: { reasoning?: boolean } = {},
+): string {
   const wrap = (tool: JsonValue): JsonValue =>
     new Map<string, JsonValue>([
       ['type', 'function'],
       ['function', tool],
     ])
-  return `${role}${beforeTools}${tools.map((tool) => printJson(wrap(tool))).join('\n')}${afterTools}`
+  return `${role}${beforeTools}${tools.map((tool) => printJson(wrap(tool))).join('\n')}${toolsEnd}${reasoning ? reasonRules : noReasonRules}`
 }
 
 /** True where a system message lists tools as {@link toolN1System} does. */
@@ -53,8 +63,9 @@ export const hasToolN1Tools = (text: string): boolean => text.includes(beforeToo
  */
 export function readToolN1System(text: string): { role: string; tools: JsonObject[] } | null {
   const from = text.indexOf(beforeTools)
-  if (from < 0 || !text.endsWith(afterTools)) return null
-  const lines = text.slice(from + beforeTools.length, text.length - afterTools.length)
+  const rules = [reasonRules, noReasonRules].find((end) => text.endsWith(toolsEnd + end))
+  if (from < 0 || rules === undefined) return null
+  const lines = text.slice(from + beforeTools.length, text.length - toolsEnd.length - rules.length)
   const tools: JsonObject[] = []
   for (const line of lines.split('\n')) {
     if (line === '') continue

@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import { dataFormats } from '../../data/sample.js'
 import { shapeNames } from '../../nn/shapes.js'
+import { promptFormats } from '../../text/prompts/formats.js'
 import { count, flag, fraction, memory } from './fields.js'
 import { checkCommon, checkGrpo, grpoShape, resolveGrpo, sftShape } from './schema.js'
 
@@ -84,9 +85,14 @@ const modelShape = {
 }
 
 const promptShape = {
-  promptFormat: z.enum(['tool-n1', 'native']).default('tool-n1').meta({
-    description: "How tools are put before the model: in Tool-N1's system prompt, or by the model's chat template.",
-  }),
+  promptFormat: z
+    .enum(promptFormats)
+    .default('tool-n1')
+    .meta({
+      description:
+        "How tools are put before the model: in Tool-N1's system prompt (one form for Qwen, LLaMA and others: the model's chat template " +
+        "places it), in the same without reasoning, or by the model's chat template.",
+    }),
 }
 
 export const runShape = {
