@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import { empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
+import { testDevice } from '../support/device.js'
 import { firstDifference, largestError, rms, rmsError } from './compare.js'
 import { callOf, callPositional, dtypeOf, invoke, type Outcome, opNamed, roundBFloat16, runCase } from './harness.js'
 import { type Call, type Input, type OpCase, type OpRow, random } from './row.js'
@@ -161,14 +162,14 @@ export async function wrongArgumentsAreErrors(row: OpRow): Promise<void> {
     Object.entries(c.inputs).map(([name, i]) => [
       name,
       i.dtype === 'i32'
-        ? tensor(Int32Array.from(i.values), i.shape, { device: 'cpu' })
+        ? tensor(Int32Array.from(i.values), i.shape, { device: testDevice })
         : i.dtype === 'u8'
-          ? tensor(Uint8Array.from(i.values), i.shape, { device: 'cpu' })
-          : tensor(i.values, i.shape, { device: 'cpu', dtype: dtypeOf(op, name, i, 'f32') }),
+          ? tensor(Uint8Array.from(i.values), i.shape, { device: testDevice })
+          : tensor(i.values, i.shape, { device: testDevice, dtype: dtypeOf(op, name, i, 'f32') }),
     ]),
   )
   const call = (name: string, value: unknown) => () => invoke(op, { ...good, [name]: value }, { ...c.attrs })
-  const disposed = tensor([1], [1], { device: 'cpu' })
+  const disposed = tensor([1], [1], { device: testDevice })
   disposed.dispose()
   for (const declared of op.inputs) {
     const { name } = declared
@@ -180,13 +181,13 @@ export async function wrongArgumentsAreErrors(row: OpRow): Promise<void> {
     if (!given) continue
     for (const dtype of ['f32', 'bf16', 'i32', 'u8'] as const) {
       if (declared.dtypes.includes(dtype)) continue
-      const other = empty(given.shape, { device: 'cpu', dtype })
+      const other = empty(given.shape, { device: testDevice, dtype })
       throwsCode(row, `${name} of dtype ${dtype}`, ['ERR_DTYPE', 'ERR_TYPE'], call(name, other))
       other.dispose()
     }
     if (!declared.strided && given.shape.length > 0 && given.shape[0]! > 1) {
       const width = given.shape.slice(1).reduce((a, b) => a * b, 1)
-      const buffer = empty([given.shape[0]!, width + 3], { device: 'cpu', dtype: given.dtype })
+      const buffer = empty([given.shape[0]!, width + 3], { device: testDevice, dtype: given.dtype })
       throwsCode(row, `${name} strided`, ['ERR_SHAPE', 'ERR_TYPE'], call(name, buffer.view(given.shape, 0, width + 3)))
     }
   }
