@@ -8,7 +8,10 @@ import { pairs, table } from '../ui/table.js'
 import type { Plan } from './plan.js'
 
 const count = (value: number) => Math.round(value).toLocaleString('en-US')
-const billions = (value: number) => (value >= 1e9 ? `${(value / 1e9).toFixed(2)} B` : `${(value / 1e6).toFixed(1)} M`)
+function billions(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(2)} B`
+  return value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : `${(value / 1e3).toFixed(1)} k`
+}
 
 const partNames = {
   masters: 'fp32 master weights',
