@@ -134,10 +134,22 @@ function array(text: string, itemType: string | undefined): PyValue {
 function map(text: string): PyValue {
   const start = hashMap.exec(text)
   if (start === null) return text
-  const rest = text.slice(start.index + start[0].length)
-  const body = bodyOfMap(rest)
+  const body = bodyOfMap(text.slice(start.index + start[0].length))
   if (body !== null) return putEntries(body)
-  return constructed.test(rest) ? new Map() : text
+  return isEmptyMap(text) ? new Map() : text
+}
+
+/** Some `new HashMap<` with `>()` behind it on the same line. */
+function isEmptyMap(text: string): boolean {
+  const ends = matches(constructed, text)
+  const lines = new Finder(text, '\n')
+  let close = ends.next()
+  for (const { end } of matches(hashMap, text)) {
+    while (!close.done && close.value.start < end) close = ends.next()
+    if (close.done) return false
+    if (close.value.start < lines.next(end)) return true
+  }
+  return false
 }
 
 /** What stands between the first or second `{` and the next `}`. */
