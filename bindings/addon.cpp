@@ -4,9 +4,6 @@
 #include <limits>
 
 namespace callgrad {
-namespace {
-constexpr size_t kArguments = 256;
-}
 
 Napi::Error makeError(Napi::Env env, const std::string& where, const Status& status) {
   const std::string message =
@@ -26,34 +23,49 @@ double numberAt(const Napi::CallbackInfo& info, size_t i) {
 }
 
 Addon::Addon(Napi::Env env, Napi::Object exports) {
-  DefineAddon(exports, {
-                           InstanceMethod("ops", &Addon::ops),
-                           InstanceMethod("run", &Addon::run),
-                           InstanceMethod("cost", &Addon::cost),
-                           InstanceMethod("create", &Addon::create),
-                           InstanceMethod("view", &Addon::view),
-                           InstanceMethod("release", &Addon::release),
-                           InstanceMethod("upload", &Addon::upload),
-                           InstanceMethod("read", &Addon::read),
-                           InstanceMethod("sync", &Addon::sync),
-                           InstanceMethod("devices", &Addon::devices),
-                           InstanceMethod("openDevice", &Addon::open),
-                           InstanceMethod("memory", &Addon::memory),
-                           InstanceMethod("resetPeak", &Addon::resetPeak),
-                           InstanceMethod("setMemoryLimit", &Addon::setMemoryLimit),
-                           InstanceMethod("trim", &Addon::trim),
-                           InstanceMethod("threads", &Addon::threads),
-                           InstanceMethod("beginRecording", &Addon::beginRecording),
-                           InstanceMethod("endRecording", &Addon::endRecording),
-                           InstanceMethod("replay", &Addon::replay),
-                           InstanceMethod("releaseRecording", &Addon::releaseRecording),
-                       });
-  Napi::Float64Array arguments = Napi::Float64Array::New(env, kArguments);
-  arguments_ = arguments.Data();
-  argumentsReference_ = Napi::Persistent(arguments.As<Napi::Object>());
-  exports.Set("arguments", arguments);
+  DefineAddon(exports,
+              {
+                  InstanceMethod("ops", &Addon::guarded<&Addon::ops>),
+                  InstanceMethod("run", &Addon::guarded<&Addon::run>),
+                  InstanceMethod("cost", &Addon::guarded<&Addon::cost>),
+                  InstanceMethod("create", &Addon::guarded<&Addon::create>),
+                  InstanceMethod("view", &Addon::guarded<&Addon::view>),
+                  InstanceMethod("release", &Addon::guarded<&Addon::release>),
+                  InstanceMethod("upload", &Addon::guarded<&Addon::upload>),
+                  InstanceMethod("read", &Addon::guarded<&Addon::read>),
+                  InstanceMethod("sync", &Addon::guarded<&Addon::sync>),
+                  InstanceMethod("devices", &Addon::guarded<&Addon::devices>),
+                  InstanceMethod("openDevice", &Addon::guarded<&Addon::open>),
+                  InstanceMethod("memory", &Addon::guarded<&Addon::memory>),
+                  InstanceMethod("resetPeak", &Addon::guarded<&Addon::resetPeak>),
+                  InstanceMethod("setMemoryLimit", &Addon::guarded<&Addon::setMemoryLimit>),
+                  InstanceMethod("trim", &Addon::guarded<&Addon::trim>),
+                  InstanceMethod("threads", &Addon::guarded<&Addon::threads>),
+                  InstanceMethod("beginRecording", &Addon::guarded<&Addon::beginRecording>),
+                  InstanceMethod("endRecording", &Addon::guarded<&Addon::endRecording>),
+                  InstanceMethod("replay", &Addon::guarded<&Addon::replay>),
+                  InstanceMethod("releaseRecording", &Addon::guarded<&Addon::releaseRecording>),
+              });
+  exports.Set("arguments", shareArguments(env));
   deliver_ = Napi::ThreadSafeFunction::New(env, Napi::Function(), "callgrad stream", 0, 1);
   deliver_.Unref(env);
+}
+
+// The array's memory lives as long as its last user: JS can take its buffer away (by transferring
+// it to a worker), and the addon goes on reading memory that is there.
+Napi::Value Addon::shareArguments(Napi::Env env) {
+  arguments_ = std::make_shared<std::array<double, kArguments>>();
+  using Owner = decltype(arguments_);
+  auto* owner = new Owner(arguments_);
+  napi_value buffer;
+  if (napi_create_external_arraybuffer(
+          env, owner->get()->data(), sizeof(*arguments_),
+          [](napi_env, void*, void* owner) { delete static_cast<Owner*>(owner); }, owner,
+          &buffer) != napi_ok) {
+    delete owner;
+    throw Napi::Error::New(env);
+  }
+  return Napi::Float64Array::New(env, kArguments, Napi::ArrayBuffer(env, buffer), 0);
 }
 
 // The environment (also a worker thread's) closes: what runs ends, what is queued is dropped, then

@@ -3,7 +3,10 @@
 #pragma once
 #include <napi.h>
 
+#include <array>
+#include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -40,7 +43,25 @@ class Addon : public Napi::Addon<Addon> {
   ~Addon();
 
  private:
+  static constexpr size_t kArguments = 256;
   static constexpr double kMaxElements = 7e13;  // 2^48 bytes and no overflow of int64 anywhere
+
+  // Every method is called through here: nothing that C++ throws (no memory left for a table, say)
+  // may reach Node, which would end the process.
+  template <Napi::Value (Addon::*method)(const Napi::CallbackInfo&)>
+  Napi::Value guarded(const Napi::CallbackInfo& info) {
+    try {
+      return (this->*method)(info);
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::bad_alloc&) {
+      throw makeError(info.Env(), "callgrad",
+                      error(Code::kMemory, "expected host memory for the call, got none"));
+    } catch (const std::exception& e) {
+      throw makeError(info.Env(), "callgrad", Status(Code::kInternal, e.what()));
+    }
+  }
+  Napi::Value shareArguments(Napi::Env env);
 
   // op_calls.cpp
   Napi::Value ops(const Napi::CallbackInfo& info);
@@ -84,8 +105,7 @@ class Addon : public Napi::Addon<Addon> {
   Device* deviceAt(Napi::Env env, double index);
   void refuseWhileRecording(Napi::Env env, const char* where, const Device& device);
 
-  double* arguments_ = nullptr;
-  Napi::ObjectReference argumentsReference_;
+  std::shared_ptr<std::array<double, kArguments>> arguments_;
   Napi::ThreadSafeFunction deliver_;
   int pending_ = 0;
   HandleTable handles_;

@@ -1,5 +1,6 @@
 // Devices: listing and opening them, their memory, and recordings of ops on them.
 #include <algorithm>
+#include <cmath>
 
 #include "bindings/addon.h"
 #include "core/parallel.h"
@@ -27,7 +28,7 @@ Napi::Value Addon::devices(const Napi::CallbackInfo& info) {
 }
 
 Device* Addon::deviceAt(Napi::Env env, double index) {
-  if (!(index >= 0) || index >= double(devices_.size()))
+  if (!(index >= 0 && index < double(devices_.size())) || index != std::floor(index))
     throw makeError(env, "device",
                     error(Code::kType, "expected a device from device(), got %g", index));
   return devices_[size_t(index)].get();
@@ -69,7 +70,9 @@ Napi::Value Addon::setMemoryLimit(const Napi::CallbackInfo& info) {
   if (!(bytes >= 0))
     throw makeError(info.Env(), "device",
                     error(Code::kRange, "expected a limit in bytes, got %g", bytes));
-  deviceAt(info.Env(), numberAt(info, 0))->allocator().setLimit(size_t(bytes));
+  // a limit beyond any machine is none; as a double it would not fit size_t
+  const size_t limit = bytes < 0x1p62 ? size_t(bytes) : size_t(1) << 62;
+  deviceAt(info.Env(), numberAt(info, 0))->allocator().setLimit(limit);
   return info.Env().Undefined();
 }
 

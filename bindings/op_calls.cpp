@@ -2,6 +2,7 @@
 //   in:  [device, in_0 … in_n-1 (tensor or -1), attr_0 … , out_0 … (preallocated tensor or -1)]
 //   out: per output [handle or -1, dtype, layout, rank, shape_0 … shape_4], from index 0.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "bindings/addon.h"
@@ -61,7 +62,7 @@ Napi::Value Addon::ops(const Napi::CallbackInfo& info) {
 
 // Reads the call in the argument array. An open recording keeps the memory that the call touches.
 Device* Addon::decode(Napi::Env env, const OpDecl& op, OpCall* call, double* preallocated) {
-  const double* a = arguments_;
+  const double* a = arguments_->data();
   Device* device = deviceAt(env, *a++);
   auto* kept = device->recording() ? &open_[device] : nullptr;
   auto viewOf = [&](double id, const char* name) {
@@ -91,7 +92,7 @@ Device* Addon::decode(Napi::Env env, const OpDecl& op, OpCall* call, double* pre
 
 const OpDecl& Addon::opAt(Napi::Env env, const Napi::CallbackInfo& info) {
   const double i = numberAt(info, 0);
-  if (!(i >= 0) || i >= double(opTable().size()))
+  if (!(i >= 0 && i < double(opTable().size())) || i != std::floor(i))
     throw makeError(env, "run", error(Code::kType, "expected the number of an op, got %g", i));
   return opTable()[size_t(i)];
 }
@@ -134,6 +135,10 @@ void Addon::makeOutput(Napi::Env env, const OpDecl& op, size_t i, const OutputSp
                        Device* device, TensorView* out, double* result, std::vector<double>* made) {
   const char* name = op.outputs[i].name;
   if (spec.rank < 0) {
+    if (out->present())
+      throw makeError(
+          env, op.name,
+          error(Code::kType, "expected no output %s, which this call leaves out", name));
     *out = TensorView::absent();
     *result = -1;
     return;
@@ -179,7 +184,7 @@ void Addon::makeOutput(Napi::Env env, const OpDecl& op, size_t i, const OutputSp
 }
 
 void Addon::writeResult(double id, const TensorView& v, int slot) {
-  double* r = arguments_ + slot * kOutputFields;
+  double* r = arguments_->data() + slot * kOutputFields;
   r[0] = id;
   if (id == -1) return;
   r[1] = double(int(v.dtype));
@@ -205,8 +210,8 @@ Napi::Value Addon::cost(const Napi::CallbackInfo& info) {
     std::copy(specs[i].shape, specs[i].shape + kMaxRank, v.shape);
   }
   const Cost c = op.cost(call);
-  arguments_[0] = c.bytes;
-  arguments_[1] = c.flops;
+  (*arguments_)[0] = c.bytes;
+  (*arguments_)[1] = c.flops;
   return env.Undefined();
 }
 

@@ -1,9 +1,28 @@
 // Tensors: making, viewing, filling and reading them.
 #include <cmath>
+#include <cstdlib>
 
 #include "bindings/addon.h"
 
 namespace callgrad {
+namespace {
+
+constexpr size_t kMaxTypedArray =
+    0xffffffff;  // V8's limit of elements; past it, it ends the process
+constexpr size_t kLargeRead = size_t(16) << 20;
+
+// V8 ends the process when it cannot allocate, so what is large enough to fail on a sound machine
+// is asked for here first. (Memory of our own would not do: older Nodes refuse to transfer it.)
+Napi::ArrayBuffer hostBuffer(Napi::Env env, size_t bytes) {
+  if (bytes >= kLargeRead) {
+    void* volatile probe = malloc(bytes);
+    if (!probe) throw std::bad_alloc();
+    free(probe);
+  }
+  return Napi::ArrayBuffer::New(env, bytes);
+}
+
+}  // namespace
 
 Handle& Addon::handleAt(Napi::Env env, const char* where, double id) {
   if (Handle* h = handles_.find(id)) return *h;
@@ -22,9 +41,9 @@ void Addon::allocate(Napi::Env env, const char* where, Device* device, size_t by
 // Arguments: [device, dtype, rank, shape…] → [handle]. Contents undefined.
 Napi::Value Addon::create(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Device* device = deviceAt(env, arguments_[0]);
+  Device* device = deviceAt(env, (*arguments_)[0]);
   TensorView v;
-  readSpec(env, arguments_ + 1, &v);
+  readSpec(env, arguments_->data() + 1, &v);
   v.rowStride = v.rowSize();
   std::shared_ptr<Storage> storage;
   allocate(env, "tensor", device, size_t(v.numel()) * dtypeSize(v.dtype), &storage);
@@ -34,7 +53,8 @@ Napi::Value Addon::create(const Napi::CallbackInfo& info) {
 
 // [dtype, rank, shape…]; the number of elements is bounded so that byte counts cannot overflow.
 void Addon::readSpec(Napi::Env env, const double* a, TensorView* v) {
-  if (!(a[0] >= 0 && a[0] < kDTypeCount) || !(a[1] >= 0 && a[1] <= kMaxRank))
+  if (!(a[0] >= 0 && a[0] < kDTypeCount) || !(a[1] >= 0 && a[1] <= kMaxRank) ||
+      a[0] != std::floor(a[0]) || a[1] != std::floor(a[1]))
     throw makeError(env, "tensor",
                     error(Code::kType, "expected a dtype and at most %d dimensions", kMaxRank));
   v->dtype = DType(int(a[0]));
@@ -56,7 +76,7 @@ void Addon::readSpec(Napi::Env env, const double* a, TensorView* v) {
 // base's memory.
 Napi::Value Addon::view(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  const double* a = arguments_;
+  const double* a = arguments_->data();
   Handle& base = handleAt(env, "view", a[0]);
   TensorView v;
   readSpec(env, a + 3, &v);
@@ -98,22 +118,25 @@ Napi::Value Addon::upload(const Napi::CallbackInfo& info) {
     throw makeError(
         env, "tensor",
         error(Code::kType, "expected a Float32Array, Int32Array, Uint16Array or Uint8Array"));
-  Napi::TypedArray array = info[1].As<Napi::TypedArray>();
+  // Not TypedArray::ArrayBuffer(): Node-API describes no shared memory, but views of it.
+  napi_typedarray_type type;
+  size_t length;
+  void* from;
+  if (napi_get_typedarray_info(env, info[1], &type, &length, &from, nullptr, nullptr) != napi_ok)
+    throw makeError(env, "tensor", error(Code::kType, "expected a typed array"));
   const TensorView v = h.view;
   const napi_typedarray_type want = v.dtype == DType::kF32    ? napi_float32_array
                                     : v.dtype == DType::kBF16 ? napi_uint16_array
                                     : v.dtype == DType::kI32  ? napi_int32_array
                                                               : napi_uint8_array;
-  if (array.TypedArrayType() != want || v.layout || !v.contiguous() ||
-      int64_t(array.ElementLength()) != v.numel())
+  if (type != want || v.layout || !v.contiguous() || int64_t(length) != v.numel())
     throw makeError(
         env, "tensor",
         error(Code::kShape,
               "expected %ld elements for a contiguous %s tensor, got %zu of another kind or number",
-              long(v.numel()), dtypeName(v.dtype), array.ElementLength()));
+              long(v.numel()), dtypeName(v.dtype), length));
   refuseWhileRecording(env, "tensor", *h.storage->device);
-  h.storage->device->upload(
-      v, static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset());
+  h.storage->device->upload(v, from);
   return env.Undefined();
 }
 
@@ -127,7 +150,12 @@ Napi::Value Addon::read(const Napi::CallbackInfo& info) {
     throw makeError(env, "toArray",
                     error(Code::kType, "expected a plain tensor, got a packed weight"));
   const size_t n = size_t(v.numel()), size = dtypeSize(v.dtype);
-  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, n * size);
+  if (n > kMaxTypedArray)
+    throw makeError(env, "toArray",
+                    error(Code::kRange,
+                          "expected at most %zu elements at once, got %zu: read views of its rows",
+                          kMaxTypedArray, n));
+  Napi::ArrayBuffer buffer = hostBuffer(env, n * size);
   Napi::Value array;
   switch (v.dtype) {
     case DType::kF32:

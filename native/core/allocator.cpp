@@ -52,7 +52,8 @@ CachingAllocator::Block* CachingAllocator::takeFree(size_t bytes) {
 Status CachingAllocator::allocate(size_t bytes, Block** out) {
   if (bytes > kMaxRequest)
     return error(Code::kMemory, "expected a tensor of at most 64 TiB, got %zu bytes", bytes);
-  bytes = roundUp(bytes ? bytes : 1, kAlign);
+  const size_t wanted = bytes;
+  bytes = roundUp(bytes + redZone() ? bytes + redZone() : 1, kAlign);
   Block* b = takeFree(bytes);
   if (!b) {
     const size_t segment = bytes >= kSegment / 4 ? roundUp(bytes, kHugePage) : kSegment;
@@ -81,11 +82,13 @@ Status CachingAllocator::allocate(size_t bytes, Block** out) {
   b->free = false;
   stats_.allocated += b->size;
   if (stats_.allocated > stats_.peak) stats_.peak = stats_.allocated;
+  given(b, wanted);
   *out = b;
   return {};
 }
 
 void CachingAllocator::free(Block* b) {
+  taken(b);
   stats_.allocated -= b->size;
   b->free = true;
   if (Block* n = b->next; n && n->free) {

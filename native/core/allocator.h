@@ -56,6 +56,11 @@ class CachingAllocator {
   virtual void systemFree(void* data, size_t bytes);
   // What the system says about its memory, for the report of a failure: "; …" or nothing.
   virtual std::string systemReport() { return ""; }
+  // For tools that watch memory: `bytes` of a block were given out; the block was taken back.
+  // Blocks are larger by redZone() than what was asked for.
+  virtual void given(Block*, size_t /*bytes*/) {}
+  virtual void taken(Block*) {}
+  virtual size_t redZone() const { return 0; }
   // Frees every segment; destructors of derived classes call it while their overrides still stand.
   void releaseAll();
 

@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "cpu/isa.h"
 #include "cpu/isa_kernels.h"
+#include "cpu/memory_marks.h"
 #include "cpu/onednn.h"
 
 namespace callgrad {
@@ -64,6 +65,13 @@ class CpuAllocator final : public CachingAllocator {
 
  private:
   void waitForUsers() override { stream_.drain(); }
+  void given(Block* b, size_t bytes) override { markBlock(stream_, b->data, b->size, bytes); }
+  void taken(Block* b) override { markBlock(stream_, b->data, b->size, 0); }
+  size_t redZone() const override { return kRedZone; }
+  void systemFree(void* data, size_t bytes) override {
+    unmark(data, bytes);
+    CachingAllocator::systemFree(data, bytes);
+  }
   Stream& stream_;
 };
 
@@ -105,7 +113,7 @@ class CpuDevice final : public Device {
       std::vector<char> data;
       void* to;
       Status run() override {
-        memcpy(to, data.data(), data.size());
+        if (!data.empty()) memcpy(to, data.data(), data.size());
         return {};
       }
     };
@@ -118,6 +126,7 @@ class CpuDevice final : public Device {
 
   void read(const TensorView& v, void* to, Completion done) override {
     auto work = [v, to]() -> Status {
+      if (v.numel() == 0) return {};  // of an empty array JS has no address
       const size_t size = dtypeSize(v.dtype), width = size_t(v.rowSize()) * size;
       if (v.contiguous()) {
         memcpy(to, v.data, size_t(v.numel()) * size);

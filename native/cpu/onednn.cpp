@@ -15,6 +15,7 @@
 #define CG_USE_DNNL
 #include <dlfcn.h>
 #include <dnnl.h>
+#include <unistd.h>
 
 #include <array>
 #include <map>
@@ -49,6 +50,28 @@ namespace {
                               X(primitive_execute) X(stream_wait)
 // clang-format on
 
+// Path of the folder of this binary, with its last slash: prebuilt packages bring oneDNN along.
+std::string ownFolder() {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void*>(&ownFolder), &info) || !info.dli_fname) return "";
+  const std::string path = info.dli_fname;
+  return path.substr(0, path.rfind('/') + 1);
+}
+
+// The one beside this binary, else the system's; null where there is none.
+void* openLibrary() {
+  const std::string folder = ownFolder();
+  if (access((folder + "libdnnl.so.2").c_str(), R_OK) == 0) {
+    // What it needs lies beside it, where the loader would not look: opened first, it is found by
+    // its name. What the process has already is not opened twice.
+    for (const char* needed : {"libgomp.so.1", "libOpenCL.so.1"})
+      if (!dlopen(needed, RTLD_NOW | RTLD_NOLOAD))
+        dlopen((folder + needed).c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (void* own = dlopen((folder + "libdnnl.so.2").c_str(), RTLD_NOW | RTLD_LOCAL)) return own;
+  }
+  return dlopen("libdnnl.so.2", RTLD_NOW | RTLD_LOCAL);
+}
+
 struct Library {
 #define CG_DNNL_POINTER(name) decltype(&dnnl_##name) name = nullptr;
   CG_DNNL_FUNCTIONS(CG_DNNL_POINTER)
@@ -62,7 +85,7 @@ struct Library {
     // pool would starve the JS thread and our own helpers on a small machine.
     setenv("OMP_NUM_THREADS", std::to_string(threadCount()).c_str(), 1);
     setenv("GOMP_SPINCOUNT", "4000", 0);
-    void* handle = dlopen("libdnnl.so.2", RTLD_NOW | RTLD_LOCAL);
+    void* handle = openLibrary();
     if (!handle) return;
 #define CG_DNNL_LOAD(name)                                                       \
   name = reinterpret_cast<decltype(&dnnl_##name)>(dlsym(handle, "dnnl_" #name)); \

@@ -65,6 +65,46 @@ Status expectSameDType(const char* a, const TensorView& x, const char* b, const 
                dtypeName(x.dtype), dtypeName(y.dtype));
 }
 
+namespace {
+
+// Whether rows of `written` touch `table`, which is contiguous.
+bool liesOn(const TensorView& written, const TensorView& table) {
+  if (written.numel() == 0 || table.numel() == 0) return false;
+  const auto size = int64_t(dtypeSize(written.dtype));
+  const int64_t tableBegin = 0, tableEnd = table.numel() * int64_t(dtypeSize(table.dtype));
+  const int64_t begin = int64_t(uintptr_t(written.data)) - int64_t(uintptr_t(table.data));
+  const int64_t rows = written.rank ? written.shape[0] : 1;
+  const int64_t width = written.rowSize() * size, stride = written.rowStride * size;
+  // the first row that ends past the table's begin
+  int64_t row = 0;
+  if (begin + width <= tableBegin && rows > 1) row = (tableBegin - begin - width) / stride + 1;
+  const int64_t at = begin + row * stride;
+  return row < rows && at < tableEnd && at + width > tableBegin;
+}
+
+// Kernels check the values of a table (ids, pages, segments), then use them as addresses: nothing
+// that the same call writes may lie on it.
+Status expectTablesUntouched(const OpDecl& op, const OpCall& call) {
+  const auto check = [&](const char* name, const TensorView& written) -> Status {
+    if (!written.present()) return {};
+    for (size_t i = 0; i < op.inputs.size(); i++) {
+      const InputDecl& d = op.inputs[i];
+      if (d.dtypes != kI32Bit || (d.flags & (kInout | kStrided)) || !call.in[i].present()) continue;
+      if (liesOn(written, call.in[i]))
+        return error(Code::kRange, "expected %s beside the memory of %s, got both in one", name,
+                     d.name);
+    }
+    return {};
+  };
+  for (size_t i = 0; i < op.inputs.size(); i++)
+    if (op.inputs[i].flags & kInout) CG_RETURN_IF_ERROR(check(op.inputs[i].name, call.in[i]));
+  for (size_t i = 0; i < op.outputs.size(); i++)
+    CG_RETURN_IF_ERROR(check(op.outputs[i].name, call.out[i]));
+  return {};
+}
+
+}  // namespace
+
 Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs,
                      const DeviceTraits& device) {
   for (size_t i = 0; i < op.inputs.size(); i++) {
@@ -96,6 +136,7 @@ Status checkAndInfer(const OpDecl& op, const OpCall& call, OutputSpec* outputs,
         (std::isnan(v) || v != std::floor(v) || std::fabs(v) > 9007199254740991.0))
       return error(Code::kRange, "expected %s to be an integer, got %g", a.name, v);
   }
+  CG_RETURN_IF_ERROR(expectTablesUntouched(op, call));
   return op.infer(call, outputs, device);
 }
 
