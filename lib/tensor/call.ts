@@ -1,4 +1,4 @@
-import { fail } from '../errors.js'
+import { describe, fail } from '../errors.js'
 import type { Device } from './device.js'
 import { native } from './native.js'
 import { dtypes, Tensor } from './tensor.js'
@@ -22,7 +22,7 @@ export function checkOptions(options: unknown, op: string): void {
 }
 
 export function id(t: Tensor | null | undefined, op: string, name: string): number {
-  if (!(t instanceof Tensor)) fail('TypeError', 'ERR_TYPE', `[${op}] expected a tensor for ${name}, got ${describe(t)}`)
+  if (!Tensor.is(t)) fail('TypeError', 'ERR_TYPE', `[${op}] expected a tensor for ${name}, got ${describe(t)}`)
   return t.id
 }
 
@@ -51,11 +51,4 @@ export function result(slot: number, device: Device, given: Tensor | undefined):
   let stride = 1
   for (let i = 1; i < rank; i++) stride *= shape[i]!
   return new Tensor(args[at]!, device, dtypes[args[at + 1]!]!, shape, stride, args[at + 2]!)
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
-  return typeof value === 'object'
-    ? (value.constructor?.name ?? 'an object')
-    : `${typeof value} ${String(value).slice(0, 40)}`
 }

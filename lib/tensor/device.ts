@@ -1,5 +1,7 @@
-import { fail } from '../errors.js'
+import { describe, fail } from '../errors.js'
 import { type DeviceInfo, type MemoryInfo, native } from './native.js'
+
+export type { DeviceInfo }
 
 /** A device: memory and an in-order stream on which ops are queued. Get one from {@link device}. */
 export class Device {
@@ -60,10 +62,10 @@ export function device(name: string | Device = 'auto'): Device {
   if (name === 'auto') return (fastest ??= open(pickFastest()))
   const known = opened.get(name)
   if (known) return known
-  const wanted = native.devices(String(name)).find((d) => d.name === name)
+  const wanted = typeof name === 'string' ? native.devices(name).find((d) => d.name === name) : undefined
   if (!wanted) {
     const all = devices().map((d) => `"${d.name}"`)
-    fail('Error', 'ERR_DEVICE', `[device] expected "auto" or one of ${all.join(', ')}, got ${JSON.stringify(name)}`)
+    fail('Error', 'ERR_DEVICE', `[device] expected "auto" or one of ${all.join(', ')}, got ${describe(name)}`)
   }
   return open(wanted)
 }

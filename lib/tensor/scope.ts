@@ -1,4 +1,4 @@
-import { fail } from '../errors.js'
+import { describe, fail } from '../errors.js'
 import type { Tensor } from './tensor.js'
 
 const stack: Set<Tensor>[] = []
@@ -17,9 +17,10 @@ export function forget(t: Tensor): void {
  * Runs `fn` and frees every tensor that it made, except those in its return value (also inside arrays and plain
  * objects), those passed to {@link keep}, and those that a tape retains.
  *
- * @throws `TypeError` when `fn` returns a promise: the tensors would be gone before it settles.
+ * @throws `ERR_TYPE` when `fn` is no function, or returns a promise: the tensors would be gone before it settles.
  */
 export function scope<T>(fn: () => T): T {
+  if (typeof fn !== 'function') fail('TypeError', 'ERR_TYPE', `[scope] expected a function, got ${describe(fn)}`)
   const mine = new Set<Tensor>()
   stack.push(mine)
   let result: T

@@ -1,4 +1,4 @@
-import { fail } from '../errors.js'
+import { describe, fail } from '../errors.js'
 import { type Device, device as openDevice } from './device.js'
 import { native } from './native.js'
 import { adopt, forget } from './scope.js'
@@ -40,6 +40,11 @@ export class Tensor {
     this.id = id
     finalizer.register(this, id, this)
     adopt(this)
+  }
+
+  /** Whether `value` is a tensor of this library; an object that only looks like one is not. */
+  static is(value: unknown): value is Tensor {
+    return typeof value === 'object' && value !== null && #holders in value
   }
 
   get size(): number {
@@ -84,11 +89,12 @@ export class Tensor {
   /**
    * A view of the same memory: the given shape from element `offset` on, rows `rowStride` elements apart.
    *
-   * @throws `ERR_RANGE` when it would reach outside this tensor.
+   * @throws `ERR_RANGE` when it would reach outside this tensor, `ERR_SHAPE` or `ERR_TYPE` when it is no shape.
    */
   view(shape: readonly number[], offset = 0, rowStride?: number): Tensor {
-    if (!Array.isArray(shape)) checkShape(shape, 'view') // the addon checks the sizes
+    checkDimensions(shape, 'view') // the addon checks the sizes
     const stride = rowStride ?? product(shape.slice(1))
+    checkNumbers([offset, stride], 'view')
     args[0] = this.id
     args[1] = offset
     args[2] = stride
@@ -98,7 +104,7 @@ export class Tensor {
 
   /** The same elements in another shape; one dimension may be -1. Needs contiguous rows. */
   reshape(shape: readonly number[]): Tensor {
-    if (!Array.isArray(shape)) checkShape(shape, 'reshape')
+    checkDimensions(shape, 'reshape')
     const known = product(shape.filter((n) => n !== -1))
     const full = shape.map((n) => (n === -1 ? this.size / Math.max(1, known) : n))
     if (product(full) !== this.size || !this.contiguous) {
@@ -109,11 +115,13 @@ export class Tensor {
 
   /** Rows [begin, end) of the first dimension. */
   rows(begin: number, end: number): Tensor {
+    checkNumbers([begin, end], 'rows')
     return this.view([end - begin, ...this.shape.slice(1)], begin * this.rowStride, this.rowStride)
   }
 
   /** Columns [begin, end) of a [T, C] tensor. */
   columns(begin: number, end: number): Tensor {
+    checkNumbers([begin, end], 'columns')
     return this.view([this.shape[0] ?? 0, end - begin], begin, this.rowStride)
   }
 
@@ -176,7 +184,7 @@ const dtypeOf = (data: ArrayLike<number>): DType =>
 
 /** Overwrites a contiguous tensor's elements, in stream order. */
 export function write(t: Tensor, data: ArrayLike<number>): void {
-  if (!(t instanceof Tensor)) fail('TypeError', 'ERR_TYPE', `[write] expected a tensor, got ${String(t)}`)
+  if (!Tensor.is(t)) fail('TypeError', 'ERR_TYPE', `[write] expected a tensor, got ${describe(t)}`)
   checkData(data, 'write')
   native.upload(t.id, encode(data, t.dtype))
 }
@@ -208,24 +216,32 @@ function checkData(data: ArrayLike<number>, where: string): void {
 
 function checkOptions(options: TensorOptions): void {
   if (typeof options !== 'object' || options === null) {
-    fail('TypeError', 'ERR_TYPE', `[tensor] expected options { device, dtype }, got ${String(options)}`)
+    fail('TypeError', 'ERR_TYPE', `[tensor] expected options { device, dtype }, got ${describe(options)}`)
   }
+}
+
+/** Numbers at all: anything else could throw an error of its own on its way into the argument array. */
+function checkNumbers(values: readonly number[], where: string): void {
+  if (!values.every((n) => typeof n === 'number'))
+    fail('TypeError', 'ERR_TYPE', `[${where}] expected numbers, got ${describe(values)}`)
+}
+
+/** As {@link checkNumbers}; which numbers make a shape is left to the addon. */
+function checkDimensions(shape: readonly number[], where: string): void {
+  if (!Array.isArray(shape) || shape.length > 16 || !shape.every((n) => typeof n === 'number'))
+    fail('RangeError', 'ERR_SHAPE', `[${where}] expected a shape, got ${describe(shape)}`)
 }
 
 function checkShape(shape: readonly number[], where: string): void {
   if (!Array.isArray(shape) || shape.length > 5 || shape.some((n) => !Number.isSafeInteger(n) || n < 0)) {
-    fail(
-      'RangeError',
-      'ERR_SHAPE',
-      `[${where}] expected a shape of at most 5 whole numbers, got ${JSON.stringify(shape)}`,
-    )
+    fail('RangeError', 'ERR_SHAPE', `[${where}] expected a shape of at most 5 whole numbers, got ${describe(shape)}`)
   }
 }
 
 function writeSpec(at: number, dtype: DType, shape: readonly number[]): void {
   const code = dtypes.indexOf(dtype)
   if (code < 0) {
-    fail('TypeError', 'ERR_DTYPE', `[tensor] expected dtype ${dtypes.join(', ')}, got ${JSON.stringify(dtype)}`)
+    fail('TypeError', 'ERR_DTYPE', `[tensor] expected dtype ${dtypes.join(', ')}, got ${describe(dtype)}`)
   }
   args[at] = code
   args[at + 1] = shape.length
