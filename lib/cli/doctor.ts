@@ -1,110 +1,97 @@
-// `callgrad doctor`: what this machine offers, and what is missing.
+// `callgrad doctor`: what this machine offers, what is missing, and what to do about it.
 
-import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
-import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
+import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { bytes } from './ui/format.js'
+import type { Diagnosis } from './doctor/diagnosis.js'
+import { bytes, number } from './ui/format.js'
 import { green, red, yellow } from './ui/style.js'
 import { pairs, table } from './ui/table.js'
 
-interface Diagnosis {
-  node: string
-  platform: string
-  cpu: { model: string; threads: number; features: string[] }
-  memory: { total: number; available: number }
-  disk: { free: number }
-  /** The library's file, where the loader finds it; `gemm` says what multiplies matrices. */
-  oneDnn: string | null
-  gemm: string | null
-  addon: { loaded: boolean; reason?: string }
-  devices: { name: string; available: boolean; description: string; reason?: string | undefined }[]
+/** Time for the self-test of the kernels. */
+const selfTestSeconds = 5
+
+function version(): string {
+  const file = new URL('../../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
-/** Instruction sets that the CPU kernels can use, as Linux names them. */
-const usefulFeatures = ['avx2', 'fma', 'avx512f', 'avx512bw', 'avx512_bf16', 'amx_tile', 'amx_bf16']
-
-function cpuFeatures(): string[] {
-  if (!existsSync('/proc/cpuinfo')) return []
-  const flags = new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim().split(/\s+/))
-  return usefulFeatures.filter((feature) => flags.has(feature))
+function oneDnnText({ oneDnn, oneDnnOpened, kernels }: Diagnosis): string {
+  if (!oneDnn) return 'not found: our own kernels multiply'
+  const use = kernels?.gemm.includes('oneDNN') ? 'used' : 'not used: our own kernels are as fast on this CPU'
+  return `${oneDnnOpened?.version ?? 'not opened'}, ${oneDnn.from === 'package' ? 'of this package' : oneDnn.file}; ${use}`
 }
 
-/** Memory that a process could still get: Linux says so better than Node does. */
-function availableMemory(): number {
-  if (!existsSync('/proc/meminfo')) return freemem()
-  const line = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))
-  return line ? Number(line[1]) * 1024 : freemem()
+function gpuText({ nvidia }: Diagnosis): string {
+  if (nvidia.gpus.length > 0)
+    return nvidia.gpus
+      .map((g) => `${g.name}, ${bytes(g.memory)}, capability ${g.computeCapability}, driver ${g.driver}`)
+      .join('; ')
+  if (nvidia.files || nvidia.driver) return `there is one; driver ${nvidia.driver ?? 'not loaded'}`
+  return 'none'
 }
 
-/** Path of a shared library that the dynamic loader knows, or null. */
-function findLibrary(name: string): string | null {
-  for (const ldconfig of ['ldconfig', '/sbin/ldconfig']) {
-    const { status, stdout } = spawnSync(ldconfig, ['-p'], { encoding: 'utf8' })
-    const line = status === 0 && stdout.split('\n').find((text) => text.trim().startsWith(name))
-    if (line) return line.split(' => ')[1] ?? null
-  }
-  return null
-}
-
-async function diagnose(): Promise<Diagnosis> {
-  const disk = await statfs('.')
-  const result: Diagnosis = {
-    node: process.versions.node,
-    platform: `${process.platform}-${process.arch}`,
-    cpu: { model: cpus()[0]?.model.trim() ?? 'unknown', threads: availableParallelism(), features: cpuFeatures() },
-    memory: { total: totalmem(), available: availableMemory() },
-    disk: { free: disk.bavail * disk.bsize },
-    oneDnn: findLibrary('libdnnl.so'),
-    gemm: null,
-    addon: { loaded: false },
-    devices: [],
-  }
-  try {
-    const { devices } = await import('../tensor/device.js')
-    result.devices = devices()
-    result.addon = { loaded: true }
-    result.gemm = /GEMM by (.*)$/.exec(result.devices.find((d) => d.name === 'cpu')?.description ?? '')?.[1] ?? null
-  } catch (error) {
-    result.addon = { loaded: false, reason: (error as Error).message }
-  }
-  return result
+function selfTestRows({ selfTests }: Diagnosis): string[][] {
+  return selfTests.map((test) => {
+    if ('failed' in test) return [test.device, red('failed'), test.failed]
+    const worst = test.results.reduce((most, r) => Math.max(most, r.error), 0)
+    const good = test.results.every((r) => r.ok)
+    const speed = Object.entries(test.gflops).map(([dtype, x]) => `${dtype} ${number(x)} GFLOP/s`)
+    const what = `${test.results.length} kernels, ${test.rounds} times, largest error ${number(worst)}`
+    return [test.device, good ? green('good') : red('wrong results'), [what, ...speed].join(', ')]
+  })
 }
 
 function show(d: Diagnosis): string {
   const has = (feature: string) => d.cpu.features.includes(feature)
   const bf16 = has('amx_bf16') ? 'AMX' : has('avx512_bf16') ? 'AVX512-BF16' : null
+  const limit = d.memory.limit === null ? '' : `, limited to ${bytes(d.memory.limit)}`
+  const loads = d.load.ok ? green('loads') : red(`does not load: ${d.load.reason}`)
+  const settings = Object.entries(d.settings).map(([name, value]) => `${name}=${value}`)
   const device = (x: Diagnosis['devices'][number]) => [
     x.name,
     x.available ? green('available') : yellow('not available'),
     x.available ? x.description : (x.reason ?? ''),
   ]
-  return [
+  const sections = [
     pairs([
-      ['Node.js', `${d.node} on ${d.platform}`],
-      ['CPU', `${d.cpu.model}, ${d.cpu.threads} threads`],
+      ['callgrad', `${d.package.version}, ${d.addon.from ?? 'no addon'}; ${loads}`],
+      ['Node.js', `${d.node} on ${d.platform}, ${d.glibc ? `glibc ${d.glibc}` : 'no glibc'}`],
+      ['CPU', `${d.cpu.model}, ${d.cpu.threads} threads${d.cpuQuota === null ? '' : `, limited to ${d.cpuQuota}`}`],
       ['instructions', d.cpu.features.join(' ') || 'none beyond the baseline'],
+      ['kernels', d.kernels ? `${d.kernels.instructions}, ${d.kernels.threads} threads` : 'none'],
       ['bf16', bf16 ? `fast, by ${bf16}` : 'not fast on this CPU: training runs in fp32'],
-      ['memory', `${bytes(d.memory.available)} available of ${bytes(d.memory.total)}`],
-      ['disk', `${bytes(d.disk.free)} free here`],
-      ['addon', d.addon.loaded ? green('loads') : `${red('does not load')}: ${d.addon.reason}`],
-      ['oneDNN', d.oneDnn ?? 'not found'],
-      ['matrices', `multiplied by ${d.gemm ?? 'nothing'}`],
+      ['matrices', d.kernels ? `multiplied by ${d.kernels.gemm}` : 'nothing multiplies them'],
+      ['oneDNN', oneDnnText(d)],
+      ['GPU', gpuText(d)],
+      ['memory', `${bytes(d.memory.available)} available of ${bytes(d.memory.total)}${limit}`],
+      ['disk', `${bytes(d.disk.free)} free in ${d.disk.folder}`],
+      ...(settings.length > 0 ? [['settings', settings.join(' ')] as const] : []),
     ]),
-    d.devices.length > 0 ? `\n${table(['device', 'state', ''], d.devices.map(device))}` : '',
-  ].join('\n')
+  ]
+  if (d.devices.length > 0) sections.push(table(['device', 'state', ''], d.devices.map(device)))
+  if (d.selfTests.length > 0) sections.push(table(['self-test', '', ''], selfTestRows(d)))
+  const problems = d.problems.map(
+    ({ severity, what, remedy }) =>
+      `  ${severity === 'error' ? red('error') : yellow('warning')}  ${what}\n         → ${remedy}`,
+  )
+  sections.push(problems.length > 0 ? problems.join('\n') : `  ${green('No problems found.')}`)
+  return sections.join('\n\n')
 }
 
 export function doctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('show what this machine offers: CPU features, oneDNN, devices, memory, disk')
+    .description('show what this machine offers, test the kernels, name problems and their remedies')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  $ callgrad doctor\n  $ callgrad doctor --json')
-    .action(async (options: { json?: boolean }) => {
-      const diagnosis = await diagnose()
+    .option('--no-self-test', 'leave out the five seconds of running kernels')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ callgrad doctor\n  $ callgrad doctor --json\n\nExit code 1 where a problem is an error.',
+    )
+    .action(async (options: { json?: boolean; selfTest: boolean }) => {
+      const { diagnose } = await import('./doctor/diagnosis.js')
+      const diagnosis = await diagnose(version(), options.selfTest ? selfTestSeconds : 0)
       console.log(options.json ? JSON.stringify(diagnosis) : show(diagnosis))
-      if (!diagnosis.addon.loaded) process.exitCode = 1
+      if (diagnosis.problems.some((p) => p.severity === 'error')) process.exitCode = 1
     })
 }
