@@ -26,7 +26,12 @@ async function packages({ root, steps, log }) {
   const start = Date.now()
   steps.progress('packages', 'installing with npm ci …')
   const npm = npmCommand()
-  await execute(npm.command, [...npm.args, 'ci', '--no-audit', '--no-fund'], { cwd: root, log, what: 'npm ci' })
+  // --ignore-scripts: npm would run this package's own `prepare`, which is this script
+  await execute(npm.command, [...npm.args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: root,
+    log,
+    what: 'npm ci',
+  })
   steps.done('packages', `installed in ${seconds(Date.now() - start)}`)
   return true
 }
