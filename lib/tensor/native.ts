@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { resolve } from 'node:path'
 import { fail } from '../errors.js'
+import { packageRoot } from './addon-file.js'
 
 /** One declaration of the native op table; `scripts/generate-ops.mjs` turns these into `ops.generated.ts`. */
 export interface NativeOp {
@@ -75,9 +75,6 @@ interface NativeAddon {
   replay(recording: number): void
   releaseRecording(recording: number): boolean
 }
-
-/** The package's root: this file is dist/lib/tensor/native.js. */
-export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
 
 /** The prebuilt addon or the checkout's; CALLGRAD_ADDON names another one (a build over an emulated CUDA runtime). */
 function load(): NativeAddon {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { packageRoot } from '../../lib/tensor/native.js'
+import { packageRoot } from '../../lib/tensor/addon-file.js'
 
 // The tests of the GPU device itself are a program (test/native/gpu): its runtime is one that they hold back and break.
 

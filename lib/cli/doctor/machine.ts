@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { type AddonFile, findAddon, packageRoot } from '../../tensor/addon-file.js'
 
 export interface Gpu {
   name: string
@@ -26,7 +26,7 @@ export interface Machine {
   disk: { folder: string; free: number }
   /** `files`: a GPU is in the machine, whatever its driver says; `driver` as the kernel module or nvidia-smi tells. */
   nvidia: { files: boolean; driver: string | null; gpus: Gpu[] }
-  addon: { file: string | null; from: 'prebuilt package' | 'source build' | null; root: string; checkout: boolean }
+  addon: AddonFile & { root: string; checkout: boolean }
   oneDnn: { file: string; from: 'package' | 'system' } | null
   settings: Record<string, string>
 }
@@ -38,7 +38,15 @@ const usefulFeatures = [
 
 /** Variables that change what the addon does. */
 const settings = [
-  ...['CALLGRAD_ISA', 'CALLGRAD_GEMM', 'CALLGRAD_THREADS', 'OMP_NUM_THREADS', 'CALLGRAD_SIMT', 'CALLGRAD_PREBUILD'],
+  ...[
+    'CALLGRAD_ADDON',
+    'CALLGRAD_ISA',
+    'CALLGRAD_GEMM',
+    'CALLGRAD_THREADS',
+    'OMP_NUM_THREADS',
+    'CALLGRAD_SIMT',
+    'CALLGRAD_PREBUILD',
+  ],
   ...['PREBUILDS_ONLY', 'CUDA_VISIBLE_DEVICES'],
 ]
 
@@ -100,26 +108,9 @@ function nvidia(): Machine['nvidia'] {
   return { files, driver: gpus[0]?.driver ?? loaded, gpus }
 }
 
-/** The package's root: this file is dist/lib/cli/doctor/machine.js. */
-const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..')
-
-/** The file that node-gyp-build would load, in its order: a build of this checkout, then a prebuilt one. */
 function addon(glibc: string | null): Machine['addon'] {
-  const at = process.env.CALLGRAD_PREBUILD || root
-  const built = join(at, 'build', 'Release')
-  const prebuilt = join(at, 'prebuilds', `${process.platform}-${process.arch}`)
-  const libc = glibc ? 'glibc' : 'musl'
-  const checkout = existsSync(join(root, 'CMakeLists.txt'))
-  const fits = (name: string) => name.endsWith('.node') && (!/\b(?:glibc|musl)\b/.test(name) || name.includes(libc))
-  for (const [folder, from] of [
-    [built, 'source build'],
-    [prebuilt, 'prebuilt package'],
-  ] as const) {
-    if (folder === built && process.env.PREBUILDS_ONLY) continue
-    const name = existsSync(folder) && readdirSync(folder).find(fits)
-    if (name) return { file: join(folder, name), from, root, checkout }
-  }
-  return { file: null, from: null, root, checkout }
+  const checkout = existsSync(join(packageRoot, 'CMakeLists.txt'))
+  return { ...findAddon(glibc ? 'glibc' : 'musl'), root: packageRoot, checkout }
 }
 
 export async function examineMachine(): Promise<Machine> {
