@@ -224,6 +224,7 @@ const tables: Record<string, [input: string, column: number][]> = {
   embedding: [['ids', 0]],
   embeddingBackward: [['ids', 0]],
   linearLogprob: [['targets', 0]],
+  linearLogprobBackward: [['targets', 0]],
   rope: [['positions', 0]],
   kvWrite: [['slots', 0]],
   kvRead: [['slots', 0]],
