@@ -32,8 +32,12 @@ export function questionOf(example: Example): string {
 }
 
 /** Examples with something to imitate: their own reply, or one written from their truth. */
-export function withReplies({ examples, report }: Dataset, thoughts: 'template' | 'none'): Dataset {
+export function withReplies(
+  { examples, report }: Dataset,
+  { thoughts, promptFormat }: { thoughts: 'template' | 'none'; promptFormat: PromptFormat },
+): Dataset {
+  const silent = promptFormat === 'tool-n1-no-reason'
   const kept =
-    thoughts === 'template' ? withThoughts(examples) : examples.filter((example) => example.reply !== undefined)
+    thoughts === 'template' ? withThoughts(examples, silent) : examples.filter((example) => example.reply !== undefined)
   return { examples: kept, report }
 }

@@ -44,7 +44,7 @@ async function sft(file: string, options: Options): Promise<void> {
 
   const quiet = options.json === true
   const view = new TrainingView({ name: 'SFT', columns: sftColumns, every: run.loggingSteps, quiet })
-  const dataset = withReplies(await openExamples(run.dataset, run), run.thoughts)
+  const dataset = withReplies(await openExamples(run.dataset, run), run)
   const heldOut = run.evalDataset && (await openExamples(run.evalDataset, run))
   const model = await openModel(run)
   try {

@@ -8,18 +8,21 @@ import type { Example } from './example.js'
  * question gives, then the calls. Real records have no thoughts; a fixed form teaches the shape of a reply in few examples and leaves what
  * to think to reinforcement learning. The same text for the same truth, always.
  *
+ * `silent`: the calls alone, for prompts that ask for no thought.
+ *
  * Throws a TypeError (`ERR_TRUTH`) where the example has no truth or one that is no list of calls.
  */
-export function templateReply(example: Example): string {
+export function templateReply(example: Example, silent = false): string {
   const calls = truthOf(example)
-  return `<think>${thought(calls)}</think>\n<tool_call>${printJson(calls, { ensureAscii: false })}</tool_call>`
+  const block = `<tool_call>${printJson(calls, { ensureAscii: false })}</tool_call>`
+  return silent ? block : `<think>${thought(calls)}</think>\n${block}`
 }
 
 /** Examples with {@link templateReply} as `reply`; those that have a reply keep it, those without a truth are left out. */
-export function withThoughts(examples: readonly Example[]): Example[] {
+export function withThoughts(examples: readonly Example[], silent = false): Example[] {
   return examples
     .filter((example) => example.reply !== undefined || example.truth !== undefined)
-    .map((example) => (example.reply === undefined ? { ...example, reply: templateReply(example) } : example))
+    .map((example) => (example.reply === undefined ? { ...example, reply: templateReply(example, silent) } : example))
 }
 
 function truthOf({ id, truth }: Example): JsonObject[] {

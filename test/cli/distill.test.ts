@@ -74,7 +74,10 @@ test('killed at any instant it goes on; what it writes is data for sft', async (
   assert.is(bad.length, 6)
   assert.is((JSON.parse(bad[0]!) as { rejected: unknown[] }).rejected.length, 3)
 
-  const { examples, report } = withReplies(await loadDataset(join(folder, 'kept.jsonl')), 'none')
+  const { examples, report } = withReplies(await loadDataset(join(folder, 'kept.jsonl')), {
+    thoughts: 'none',
+    promptFormat: 'tool-n1',
+  })
   assert.is(examples.length, stats.kept)
   assert.equal(report.problems, [])
   for (const { reply, truth, messages } of examples) {

@@ -1,10 +1,13 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { toExample, withPrompt } from '../../lib/data/sample.js'
+import { templateReply } from '../../lib/data/thoughts.js'
+import { scoreToolCalls } from '../../lib/reward/tool-call.js'
 import { ChatTemplate } from '../../lib/text/chat-template.js'
 import { type JsonObject, parseJson } from '../../lib/text/json.js'
 import { asksForThought, promptFormats, systemOf } from '../../lib/text/prompts/formats.js'
 import { readToolN1System, toolN1Role, toolN1System } from '../../lib/text/prompts/tool-n1.js'
+import { parseTrainRun } from '../../lib/train/config.js'
 
 const tool = parseJson('{"name": "f", "description": "a < b", "parameters": {"x": 1.0}}') as JsonObject
 
@@ -37,6 +40,17 @@ test('only the form with rules for a thought asks for one', () => {
   assert.equal(promptFormats.filter(asksForThought), ['tool-n1'])
   assert.match(systemOf('tool-n1', []) ?? '', /<think>/)
   assert.not.match(systemOf('tool-n1-no-reason', []) ?? '', /think/)
+})
+
+test('what SFT and RL make of a record fits a prompt that asks for no thought', () => {
+  const example = { id: 'a', messages: [], tools: [], truth: '[{"name": "f", "arguments": {"x": 1.0}}]' }
+  const silent = templateReply(example, true)
+  assert.is(silent, '<tool_call>[{"name": "f", "arguments": {"x": 1.0}}]</tool_call>')
+  assert.match(templateReply(example), /^<think>.*<\/think>\n<tool_call>/)
+  assert.is(scoreToolCalls(silent, example.truth, 'v2').reward, 1)
+  const run = { model: 'm', dataset: 'd.jsonl', promptFormat: 'tool-n1-no-reason' }
+  assert.throws(() => parseTrainRun(run), /reward: expected one that pays without a thought/)
+  assert.is(parseTrainRun({ ...run, reward: 'v2' }).promptFormat, 'tool-n1-no-reason')
 })
 
 test('a sample can be put in every format; earlier calls are written as the format writes them', () => {

@@ -123,7 +123,7 @@ export async function makePlan(planned: Planned, flags: PlanFlags): Promise<Plan
 async function openData({ kind, run }: Planned) {
   const data = await openIfHere(run.dataset, run)
   if (kind === 'grpo' || !data.dataset) return data
-  const { examples } = withReplies(data.dataset, run.thoughts)
+  const { examples } = withReplies(data.dataset, run)
   if (examples.length === 0)
     fail('Error', 'ERR_DATA', `[plan] expected examples with a reply to teach, got none in ${run.dataset.path}`)
   return { ...data, examples }

@@ -127,9 +127,14 @@ export const runShape = {
 export const trainShape = { ...runShape, reward: rewardSchema, ...grpoShape }
 export const sftRunShape = {
   ...runShape,
-  thoughts: z.enum(['template', 'none']).default('template').meta({
-    description: 'For records without a reply: writes a short thought from the record before its calls, or none.',
-  }),
+  thoughts: z
+    .enum(['template', 'none'])
+    .default('template')
+    .meta({
+      description:
+        'For records without a reply: writes one, a short thought from the record before its calls (the calls alone under ' +
+        'tool-n1-no-reason), or leaves the record out.',
+    }),
   maxCompletionLength: count(1, 512, 'Tokens an answer may have in an evaluation.'),
   kvMemory: memory('1GB', 'Memory for keys and values in an evaluation.'),
   ...sftShape,
@@ -155,6 +160,12 @@ export const trainRunSchema = z
         code: 'custom',
         path: ['rewardWeights'],
         message: `expected one weight for each of ${run.reward.length} rewards, got ${run.rewardWeights.length}`,
+      })
+    if (run.promptFormat === 'tool-n1-no-reason' && run.reward.every(({ name }) => name === 'v0' || name === 'llama'))
+      context.addIssue({
+        code: 'custom',
+        path: ['reward'],
+        message: `expected one that pays without a thought (v1 to v4) because promptFormat is ${run.promptFormat}, got ${run.reward.map(({ name }) => name).join(', ')}`,
       })
   })
   .transform(resolveGrpo)
