@@ -27,7 +27,7 @@ const everything = [
   'native/sample',
   'e2e/device',
 ]
-const some = ['native/device', 'native/sample']
+const some = ['native/device', 'native/in-place']
 
 /** Ways to run them: the emulator's documentation explains the variables. */
 const ways = [

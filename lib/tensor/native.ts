@@ -79,7 +79,7 @@ interface NativeAddon {
 /** The prebuilt addon or the checkout's; CALLGRAD_ADDON names another one (a build over an emulated CUDA runtime). */
 function load(): NativeAddon {
   const require = createRequire(import.meta.url)
-  const other = process.env['CALLGRAD_ADDON']
+  const other = process.env.CALLGRAD_ADDON
   try {
     return (other ? require(resolve(other)) : require('node-gyp-build')(packageRoot)) as NativeAddon
   } catch (error) {
