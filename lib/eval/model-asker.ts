@@ -62,6 +62,7 @@ export class ModelAsker implements Asker {
       else asked.push({ id: question.id, prompt: made })
     }
     if (asked.length === 0) return
+    asked.sort((a, b) => compareTokens(a.prompt, b.prompt)) // prompts that begin alike share their beginning in the cache
     const start = performance.now()
     const drawn = asked.map((): number[] => [])
     const request: GenerateRequest = {
@@ -135,6 +136,12 @@ export function encodeParts(tokenizer: Tokenizer, parts: readonly PromptPart[]):
   }
   flush()
   return tokens
+}
+
+function compareTokens(a: readonly number[], b: readonly number[]): number {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
+  return a.length - b.length
 }
 
 const since = (start: number) => (performance.now() - start) / 1000

@@ -70,19 +70,22 @@ export class DecoderSteps implements StepModel {
     const { device, dtype } = params
     const { numKvHeads: hkv, headDim } = params.config
     const ints = (data: Int32Array) => tensor(data, [data.length], { device })
-    // Only the first piece of a batch can be the rest of a prompt: its earlier keys come back from the pages.
-    const earlier = pieces[0]!.start
     const slotOf = (pages: readonly number[], i: number) =>
       pages[Math.floor(i / cache.pageSize)]! * cache.pageSize + (i % cache.pageSize)
     const tokens = Int32Array.from(pieces.flatMap((p) => [...p.tokens]))
     const positions = Int32Array.from(pieces.flatMap((p) => p.tokens.map((_, i) => p.start + i)))
     const slots = Int32Array.from(pieces.flatMap((p) => p.tokens.map((_, i) => slotOf(p.pages, p.start + i))))
     const rows = tokens.length
-    let row = 0
+    // Keys lie piece after piece, before each its earlier ones where it is the rest of a prompt: those come back from the pages.
+    let [row, key] = [0, 0]
+    const layout = pieces.map(({ tokens, start, pages }) => {
+      const queries: [number, number] = [row, (row += tokens.length)]
+      const before: [number, number] = [key, (key += start)]
+      return { start, pages, queries, before, own: [key, (key += tokens.length)] as [number, number] }
+    })
     const { segments, spans } = segmentTables(
-      pieces.map(({ tokens, start }) => {
-        const queries: [number, number] = [row, (row += tokens.length)]
-        const keys: [number, number] = [start > 0 ? 0 : earlier + queries[0], earlier + queries[1]]
+      layout.map(({ start, queries, before, own }) => {
+        const keys: [number, number] = [before[0], own[1]]
         return { queries, keys, causalOffset: start, spans: [] }
       }),
       device,
@@ -90,17 +93,19 @@ export class DecoderSteps implements StepModel {
     const w = new Workspace(params, rows)
     try {
       const at = { tokens: ints(tokens), positions: ints(positions), slots: ints(slots) }
-      const before =
-        earlier > 0 ? ints(Int32Array.from({ length: earlier }, (_, i) => slotOf(pieces[0]!.pages, i))) : null
-      const make = () => empty([earlier + rows, hkv, headDim], { device, dtype })
-      const whole = before ? { k: make(), v: make() } : w
+      const make = () => empty([key, hkv, headDim], { device, dtype })
+      const whole = key > rows ? { k: make(), v: make() } : w
       const lse = empty([rows, params.config.numHeads], { device })
-      const parts = before && {
-        kBefore: whole.k.rows(0, earlier),
-        vBefore: whole.v.rows(0, earlier),
-        k: whole.k.rows(earlier, earlier + rows),
-        v: whole.v.rows(earlier, earlier + rows),
-      }
+      const part = (of: { k: Tensor; v: Tensor }, [from, to]: [number, number]) => ({
+        k: of.k.rows(from, to),
+        v: of.v.rows(from, to),
+      })
+      const parts = layout.map(({ start, pages, queries, before, own }) => ({
+        slots: start > 0 ? ints(Int32Array.from({ length: start }, (_, i) => slotOf(pages, i))) : null,
+        before: part(whole, before),
+        from: part(w, queries),
+        own: part(whole, own),
+      }))
       runLayers(
         params,
         w,
@@ -109,10 +114,10 @@ export class DecoderSteps implements StepModel {
         (layer, _, last) => {
           kvWrite(w.k, w.v, cache.layers[layer]!, at.slots)
           if (last) return
-          if (before && parts) {
-            kvRead(cache.layers[layer]!, before, { out: { k: parts.kBefore, v: parts.vBefore } })
-            copy(w.k, parts.k)
-            copy(w.v, parts.v)
+          for (const { slots, before, from, own } of whole === w ? [] : parts) {
+            if (slots) kvRead(cache.layers[layer]!, slots, { out: before })
+            copy(from.k, own.k)
+            copy(from.v, own.v)
           }
           attention(w.q, whole.k, whole.v, segments, spans, { scale: this.#scale, out: { out: w.attended, lse } })
         },

@@ -20,12 +20,17 @@ export interface SchedulerOptions {
   weightVersion: number
 }
 
+/** Keys of earlier tokens that a batch of prompts brings back, for each token that it may compute. */
+const earlierKeys = 8
+
 /** A prompt and the samples drawn for it. */
 interface Group {
   prompt: number
   /** All but the prompt's last token. */
   prefix: readonly number[]
   pages: number[]
+  /** Tokens of the prefix whose pages another prompt has computed: whole pages at its beginning. */
+  shared: number
   /** Samples that have joined the batch so far. */
   joined: number
   /** Most tokens that an answer may have. */
@@ -58,8 +63,8 @@ export function sampleNeeds(
 }
 
 /**
- * Decides which sequences decode together: a group's prompt is computed once when its first sample joins, samples join in
- * (prompt, sample) order as soon as there is a row and there are pages for their longest possible answer, and leave when they
+ * Decides which sequences decode together: a group's prompt is computed once when its first sample joins, less the whole pages
+ * that it begins with like the prompt before it, which both read; samples join in (prompt, sample) order as soon as there is a row and there are pages for their longest possible answer, and leave when they
  * end. It knows lengths and tokens, never time, and owns no memory but the page numbers.
  *
  * One step late: a step is queued (`queueStep`) before the tokens of the one before are known (`accept`). An answer that
@@ -83,6 +88,8 @@ export class Scheduler {
   /** Next (prompt, sample) to join. */
   #next = 0
   #head: Group | null = null
+  /** The group that was started last. Its pages are held until the next prompt has taken those that both begin with. */
+  #previous: Group | null = null
   #changed = false
   #ownPages = new Int32Array(0)
 
@@ -123,24 +130,51 @@ export class Scheduler {
 
   /** Begins the next prompt if its prefix and one sample fit. */
   #startGroup(): Group | null {
-    const { prompts, n } = this.options
+    const { prompts, n, pageSize } = this.options
     const prompt = this.#next / n
     const tokens = prompts[prompt]!
     const need = sampleNeeds(tokens.length, this.options)
-    if (this.#pool.available < need.prefix + need.own) {
-      if (this.#rows.length === 0) {
-        fail(
-          'Error',
-          'ERR_INTERNAL',
-          `[generate] expected ${need.prefix + need.own} free pages with nothing running, got ${this.#pool.available}`,
-        )
-      }
-      return null
+    const prefix = tokens.slice(0, -1)
+    const shared = this.#sharedPages(prefix)
+    const wanted = need.prefix - shared.length + need.own
+    if (this.#pool.available < wanted && this.#rows.length > 0) return null
+    for (const page of shared) this.#pool.retain(page)
+    this.#forgetPrevious()
+    if (this.#pool.available < wanted) {
+      const free = this.#pool.available
+      fail('Error', 'ERR_INTERNAL', `[generate] expected ${wanted} free pages with nothing running, got ${free}`)
     }
-    this.#pool.reserve(need.prefix)
-    const pages = Array.from({ length: need.prefix }, () => this.#pool.take())
-    this.#head = { prompt, prefix: tokens.slice(0, -1), pages, joined: 0, limit: need.limit, ownPages: need.own }
+    this.#pool.reserve(need.prefix - shared.length)
+    const own = Array.from({ length: need.prefix - shared.length }, () => this.#pool.take())
+    const pages = [...shared, ...own]
+    this.#head = {
+      prompt,
+      prefix,
+      pages,
+      shared: shared.length * pageSize,
+      joined: 0,
+      limit: need.limit,
+      ownPages: need.own,
+    }
+    if (this.#next + n < this.total) {
+      for (const page of pages) this.#pool.retain(page)
+      this.#previous = this.#head
+    }
     return this.#head
+  }
+
+  /** Whole pages that the previous prompt and this one both begin with. */
+  #sharedPages(prefix: readonly number[]): number[] {
+    if (this.#previous === null) return []
+    const other = this.#previous.prefix
+    let same = 0
+    while (same < prefix.length && same < other.length && prefix[same] === other[same]) same++
+    return this.#previous.pages.slice(0, Math.floor(same / this.options.pageSize))
+  }
+
+  #forgetPrevious(): void {
+    for (const page of this.#previous?.pages ?? []) this.#pool.release(page)
+    this.#previous = null
   }
 
   #join(group: Group): boolean {
@@ -169,17 +203,21 @@ export class Scheduler {
   #pack(groups: readonly Group[]): PrefillPiece[][] {
     const batches: PrefillPiece[][] = []
     let room = 0
-    for (const { prefix, pages } of groups) {
-      this.prefillTokens += prefix.length
-      for (let start = 0; start < prefix.length; ) {
-        if (room === 0) {
+    /** Earlier keys that a batch may still bring back from pages, unless it is a single piece that needs more. */
+    let earlier = 0
+    for (const { prefix, pages, shared } of groups) {
+      this.prefillTokens += prefix.length - shared
+      for (let start = shared; start < prefix.length; ) {
+        if (room === 0 || start > earlier) {
           batches.push([])
           room = this.options.prefillChunk
+          earlier = Math.max(start, earlierKeys * this.options.prefillChunk)
         }
         const tokens = prefix.slice(start, start + room)
         batches.at(-1)!.push({ tokens, start, pages })
-        start += tokens.length
         room -= tokens.length
+        earlier -= start
+        start += tokens.length
       }
     }
     return batches

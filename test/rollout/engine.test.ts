@@ -72,6 +72,36 @@ test('two requests at once draw what each draws alone', async () => {
   params.dispose()
 })
 
+test('prompts that begin alike are computed from where they part, with the bits of each alone', async () => {
+  for (const family of ['llama', 'qwen2', 'qwen3'] as const) {
+    const params = tinyParams(tinyConfigs[family]!, 'f32')
+    const engine = new LocalEngine(params)
+    const tokens = (from: number, count: number) => Array.from({ length: count }, (_, i) => (from + 3 * i) % 40)
+    const start = tokens(1, 150)
+    const prompts = [
+      tokens(5, 7),
+      [...start, ...tokens(2, 30)],
+      [...start, ...tokens(7, 9)],
+      start.slice(0, 140),
+      start.slice(0, 70),
+    ]
+    const settings = { ...request.settings, n: 2, maxTokens: 5 }
+    const promptIds = prompts.map((_, i) => i)
+    const alone = []
+    for (const [i, prompt] of prompts.entries()) {
+      const rollouts = await engine.generate({ ...request, prompts: [prompt], promptIds: [i], settings })
+      alone.push(...rollouts.map((rollout) => ({ ...rollout, prompt: i })))
+    }
+    for (const prefillChunk of [1024, 100, 17]) {
+      let computed = 0
+      const onStats = ({ prefillTokens }: { prefillTokens: number }) => (computed = prefillTokens)
+      assert.equal(await engine.generate({ ...request, prompts, promptIds, settings, prefillChunk, onStats }), alone)
+      assert.is(computed, 6 + 179 + (158 - 128) + (139 - 128) + (69 - 64), `${family}, ${prefillChunk} a batch`)
+    }
+    params.dispose()
+  }
+})
+
 test('greedy takes the likeliest token and reports its log-prob at temperature 1', async () => {
   const params = tinyParams(config, 'f32')
   const engine = new LocalEngine(params)

@@ -50,9 +50,11 @@ function expected(options: SchedulerOptions) {
 test('random requests draw what each sample draws alone, at any batch size, chunk and number of pages', async () => {
   for (let seed = 0; seed < 300; seed++) {
     const random = randomNumbers(seed)
-    const prompts = Array.from({ length: 1 + random.below(6) }, () =>
-      Array.from({ length: 1 + random.below(14) }, () => random.below(vocab)),
-    )
+    const alike = Array.from({ length: random.below(12) }, () => random.below(vocab))
+    const prompts = Array.from({ length: 1 + random.below(6) }, () => [
+      ...alike.slice(0, random.below(13)),
+      ...Array.from({ length: 1 + random.below(14) }, () => random.below(vocab)),
+    ])
     const maxTokens = random.below(12)
     const pageSize = 1 + random.below(5)
     const context = Math.max(...prompts.map((p) => p.length)) + random.below(14)
@@ -89,7 +91,28 @@ test('random requests draw what each sample draws alone, at any batch size, chun
       rollouts.reduce((n, r) => n + r.tokens.length, 0),
     )
     const drawing = maxTokens > 0
-    assert.is(stats.prefillTokens, drawing ? prompts.reduce((n, p) => n + p.length - 1, 0) : 0)
+    const shared = (prompt: number[], before: number[] = []) => {
+      let same = 0
+      while (same < Math.min(prompt.length, before.length) - 1 && prompt[same] === before[same]) same++
+      return same - (same % pageSize)
+    }
+    assert.is(
+      stats.prefillTokens,
+      drawing ? prompts.reduce((n, p, i) => n + p.length - 1 - shared(p, prompts[i - 1]), 0) : 0,
+    )
+  }
+})
+
+test('prompts that begin alike share whole pages, whatever batch they are computed in', async () => {
+  const start = Array.from({ length: 9 }, (_, i) => i)
+  const prompts = [[...start, 1, 2], [...start, 3], start.slice(0, 5), [7, ...start]]
+  for (const prefillChunk of [3, 100]) {
+    const { model, scheduler, options } = make({ prompts, pageSize: 4, n: 2, maxTokens: 3, pages: 40, prefillChunk })
+    const { rollouts, stats } = await runRollouts(scheduler, model, {})
+    assert.equal(rollouts, expected(options))
+    // 10 tokens, then 9 less two pages, 4 less one, 9
+    assert.is(stats.prefillTokens, 10 + 1 + 0 + 9)
+    assert.is(scheduler.freePages, 40)
   }
 })
 
@@ -232,7 +255,7 @@ test('a failing step rejects once, after everything queued has settled', async (
 
 test('a prompt that could not be computed fails the request, whichever batch it was in', async () => {
   for (const failing of [0, 1, 2]) {
-    const prompts = [5, 9, 12].map((n) => Array.from({ length: n }, (_, i) => i))
+    const prompts = [5, 9, 12].map((n) => Array.from({ length: n }, (_, i) => n - i))
     const { model, scheduler } = make({ prompts }, () => new Promise((r) => setImmediate(r)))
     model.failPrefillAt = failing
     try {
