@@ -47,6 +47,8 @@ export interface AceReport {
   judged: Map<Category, Judged[]>
   scores: Record<Version, Map<Category, CategoryScore>>
   summary: Summary
+  /** Questions of the categories asked for; more than were asked under a limit. */
+  of: number
   /** Answers that were stored before and not asked again. */
   stored: number
   /** Questions that the model could not be asked: counted as wrong. */
@@ -80,6 +82,7 @@ export async function evaluateAceBench(asker: Asker, dataset: AceDataset, settin
     judged,
     scores,
     summary: summarize(Object.fromEntries(accuracies)),
+    of: [...dataset.questions.values()].flat().length,
     stored,
     unasked: [...judged.values()].flat().filter(({ answer }) => answer.error !== undefined),
   }

@@ -81,9 +81,15 @@ export function paperTable(report: AceReport): { header: string[]; rows: string[
     header: ['model', 'atom', 'single turn', 'both (paper)', 'normal', 'special'],
     rows: [
       ...paper.map(([model, atom, single, mean]) => [model, percent(atom), percent(single), percent(mean), '–', '–']),
-      [report.model, ...own.map(percent)],
+      [`${report.model}${part(report)}`, ...own.map(percent)],
     ],
   }
+}
+
+/** Says so where a limit left questions out. */
+function part({ judged, of }: AceReport): string {
+  const asked = [...judged.values()].flat().length
+  return asked < of ? ` (${asked} of ${of} questions)` : ''
 }
 
 /** Every failed question, in the tables' order. */

@@ -38,6 +38,8 @@ export interface ApiBankReport {
   model: string
   handler: Handler
   judged: Map<Category, Judged[]>
+  /** Questions that each category has; more than were asked under a limit. */
+  of: Map<Category, number>
   /** Answers that were stored before and not asked again. */
   stored: number
 }
@@ -62,7 +64,8 @@ export async function evaluateApiBank(
     judged.set(question.category, list)
     list.push(judgeAnswer(question, answers[i] as Answer, handler, dataset.tokens))
   }
-  return { model: asker.name, handler, judged, stored }
+  const of = new Map([...dataset.questions].map(([category, list]) => [category, list.length]))
+  return { model: asker.name, handler, judged, of, stored }
 }
 
 /** The verdicts on an answer. */

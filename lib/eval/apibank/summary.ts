@@ -83,10 +83,15 @@ const paper: readonly [string, number][] = [
 
 export function paperTable(report: ApiBankReport): { header: string[]; rows: string[][] } {
   const own = rows(report).find(({ name }) => name === 'call')
+  const of = report.of.get('call') ?? 0
+  const part = own && own.total < of ? ` (${own.total} of ${of} questions)` : ''
   const cells = own ? [percent(own.portable.value), percent(own.official.value)] : ['–', '–']
   return {
     header: ['model', 'call (paper’s rule)', 'portable', 'official'],
-    rows: [...paper.map(([model, value]) => [model, value.toFixed(2), '–', '–']), [report.model, '–', ...cells]],
+    rows: [
+      ...paper.map(([model, value]) => [model, value.toFixed(2), '–', '–']),
+      [`${report.model}${part}`, '–', ...cells],
+    ],
   }
 }
 
