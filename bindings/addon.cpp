@@ -40,6 +40,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
                   InstanceMethod("resetPeak", &Addon::guarded<&Addon::resetPeak>),
                   InstanceMethod("setMemoryLimit", &Addon::guarded<&Addon::setMemoryLimit>),
                   InstanceMethod("trim", &Addon::guarded<&Addon::trim>),
+                  InstanceMethod("count", &Addon::guarded<&Addon::count>),
                   InstanceMethod("threads", &Addon::guarded<&Addon::threads>),
                   InstanceMethod("beginRecording", &Addon::guarded<&Addon::beginRecording>),
                   InstanceMethod("endRecording", &Addon::guarded<&Addon::endRecording>),

@@ -97,6 +97,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value resetPeak(const Napi::CallbackInfo& info);
   Napi::Value setMemoryLimit(const Napi::CallbackInfo& info);
   Napi::Value trim(const Napi::CallbackInfo& info);
+  Napi::Value count(const Napi::CallbackInfo& info);
   Napi::Value threads(const Napi::CallbackInfo& info);
   Napi::Value beginRecording(const Napi::CallbackInfo& info);
   Napi::Value endRecording(const Napi::CallbackInfo& info);

@@ -76,6 +76,36 @@ Napi::Value Addon::setMemoryLimit(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// count(device, start) → the counts of each kernel since the last call, see core/kernel_counts.h.
+Napi::Value Addon::count(const Napi::CallbackInfo& info) {
+  Device* device = deviceAt(info.Env(), numberAt(info, 0));
+  const bool start = info.Length() > 1 && info[1].IsBoolean() && info[1].As<Napi::Boolean>();
+  device->drain();
+  Napi::Array list = Napi::Array::New(info.Env());
+  for (const KernelCounts& k : device->count(start)) {
+    Napi::Object o = Napi::Object::New(info.Env());
+    o.Set("kernel", k.kernel);
+    const std::pair<const char*, uint64_t> figures[] = {{"launches", k.launches},
+                                                        {"blocks", k.blocks},
+                                                        {"threads", k.threads},
+                                                        {"barriers", k.barriers},
+                                                        {"warpBarriers", k.warpBarriers},
+                                                        {"mma", k.mma},
+                                                        {"fma", k.fma},
+                                                        {"readSectors", k.readSectors},
+                                                        {"writeSectors", k.writeSectors},
+                                                        {"leastSectors", k.leastSectors},
+                                                        {"readUnique", k.readUnique},
+                                                        {"writeUnique", k.writeUnique},
+                                                        {"sharedWaves", k.sharedWaves},
+                                                        {"sharedLeast", k.sharedLeast},
+                                                        {"uncertain", k.uncertain}};
+    for (const auto& [name, value] : figures) o.Set(name, double(value));
+    list.Set(list.Length(), o);
+  }
+  return list;
+}
+
 Napi::Value Addon::trim(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(),
                            double(deviceAt(info.Env(), numberAt(info, 0))->allocator().trim()));

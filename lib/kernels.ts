@@ -2,5 +2,6 @@
 // with no tape, and what a kernel needs beside tensors.
 
 export { makeRopeTable, type RopeConfig, ropeInverseFrequencies } from './nn/rope.js'
+export { deviceCounters, h100LowerBound, type KernelCounts } from './tensor/counters.js'
 export * from './tensor/ops.generated.js'
 export { grpoLoss } from './train/losses/grpo.js'

@@ -34,6 +34,32 @@ export interface DeviceInfo {
   packedWeights: boolean
 }
 
+/** What an emulated device counted for the launches of one kernel, summed. Sectors are 32 bytes; docs/simt.md has the rest. */
+export interface KernelCounts {
+  kernel: string
+  launches: number
+  blocks: number
+  threads: number
+  barriers: number
+  warpBarriers: number
+  /** Instructions: m16n8k16 of bf16, or m16n8k8 of tf32, which takes as long. */
+  mma: number
+  fma: number
+  /** Sectors that warps ask for. */
+  readSectors: number
+  writeSectors: number
+  /** Sectors that would hold the bytes that each warp touches. */
+  leastSectors: number
+  /** Different sectors touched in a launch. */
+  readUnique: number
+  writeUnique: number
+  /** Passes through the banks of shared memory, and the least number of them. */
+  sharedWaves: number
+  sharedLeast: number
+  /** Accesses whose lanes could not be matched for sure; where it is not 0, sectors and passes are estimates. */
+  uncertain: number
+}
+
 export interface MemoryInfo {
   /** Bytes in live tensors. */
   allocated: number
@@ -68,6 +94,8 @@ interface NativeAddon {
   resetPeak(device: number): void
   setMemoryLimit(device: number, bytes: number): void
   trim(device: number): number
+  /** Starts (true) or ends counting on an emulated device; the counts since the last call. Waits for the stream. */
+  count(device: number, start: boolean): KernelCounts[]
   threads(): number
   beginRecording(device: number): void
   /** The number of the recording that was begun. */

@@ -10,6 +10,7 @@
 
 #include "core/allocator.h"
 #include "core/kernel.h"
+#include "core/kernel_counts.h"
 #include "core/status.h"
 #include "core/stream.h"
 #include "ops/op_table.h"
@@ -68,6 +69,10 @@ class Device {
   virtual std::shared_ptr<Recording> endRecording() = 0;
   virtual void replay(std::shared_ptr<Recording> recording) = 0;
   bool recording() const { return recording_; }
+
+  // Starts counting what kernels do anew, or ends it; returns the counts so far, by kernel. For
+  // devices that are emulated; others count nothing. The stream is idle.
+  virtual std::vector<KernelCounts> count(bool start) { return {}; }
 
   // Skips what has not started, from now on: whoever would read the results is gone.
   virtual void abandon() = 0;

@@ -9,6 +9,7 @@
 #include "cuda/gpu.h"
 #include "cuda/memory.h"
 #include "cuda/reaper.h"
+#include "cuda/regions.h"
 #include "cuda/staging.h"
 
 namespace callgrad::gpu {
@@ -96,6 +97,8 @@ class GpuDevice final : public Device {
   Status beginRecording() override;
   std::shared_ptr<Recording> endRecording() override;
   void replay(std::shared_ptr<Recording> recording) override;
+
+  std::vector<KernelCounts> count(bool start) override { return runtime_.count(start); }
 
   void abandon() override { queue_->abandon(); }
   void drain() override;
@@ -210,6 +213,13 @@ Status GpuDevice::execute(int op, const OpCall& call) {
   gpu_.op = name;
   gpu_.kernel = nullptr;
   errors_.call = ++serial_ << 24 | (unsigned long long)(op) << 8;
+  if (runtime_.checksAccesses()) {
+    std::vector<Region> regions = regionsOf(opTable()[size_t(op)], call);
+    regions.push_back({errors_.record, 1, sizeof(ErrorRecord), sizeof(ErrorRecord),
+                       "the error record", true, false});
+    runtime_.beginOp(regions.data(), regions.size(), stream_);
+    scratch_.report(stream_);
+  }
   KernelContext context{scratch_, &gpu_, &errors_};
   Status status = kernels_[size_t(op)](call, context);
   log_.add(name, gpu_.kernel);

@@ -106,7 +106,7 @@ Status launch(Gpu& gpu, const char* name, void (*kernel)(P...), dim3 grid, dim3 
               size_t sharedBytes, typename launching::Same<P>::Type... args) {
   static_assert((std::is_trivially_copyable_v<P> && ...), "arguments are copied byte by byte");
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return {};
-  launching::Packed<P...> packed{kernel, launching::pack<P...>(args...)};
+  launching::Packed<P...> packed{kernel, launching::pack(args...)};
   void* addresses[sizeof...(P) + 1];
   launching::addresses(packed.arguments, addresses);
   Launch l{};

@@ -30,6 +30,12 @@ GpuScratch::~GpuScratch() {
 }
 
 void* GpuScratch::get(size_t bytes) {
+  void* data = take(bytes);
+  if (reported_) runtime_.addRegion({data, 1, bytes, bytes, "scratch", true, true}, reported_);
+  return data;
+}
+
+void* GpuScratch::take(size_t bytes) {
   bytes = std::max(kAlign, (bytes + kAlign - 1) / kAlign * kAlign);
   for (Chunk& c : chunks_) {
     if (c.size - c.used < bytes) continue;

@@ -42,6 +42,8 @@ class GpuScratch final : public Scratch {
   void* get(size_t bytes) override;
   void reset() override;
   size_t held() const override { return held_; }
+  // From now on the runtime hears of every piece, on this stream (Runtime::addRegion).
+  void report(StreamHandle stream) { reported_ = stream; }
 
  private:
   struct Chunk {
@@ -49,7 +51,10 @@ class GpuScratch final : public Scratch {
     size_t size, used;
   };
   Runtime& runtime_;
+  void* take(size_t bytes);
+
   std::vector<Chunk> chunks_;
+  StreamHandle reported_ = nullptr;
   std::atomic<size_t> held_ = 0;  // JS asks while the worker runs
 };
 

@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/kernel.h"
+#include "core/kernel_counts.h"
 #include "core/status.h"
 
 namespace callgrad::gpu {
@@ -48,6 +50,15 @@ struct Versions {
 using StreamHandle = struct OpaqueStream*;
 using EventHandle = struct OpaqueEvent*;
 using GraphHandle = struct OpaqueGraph*;
+
+// Memory that the kernels of an op may touch: rows of `width` bytes, `stride` bytes apart.
+struct Region {
+  const void* data;
+  size_t rows, width, stride;
+  const char* name;  // lives as long as the process
+  bool writable;
+  bool undefined;  // nobody has written it: to be read only after it was
+};
 
 // Codes of the results: kMemory for out of memory, kDevice for everything else. A failure for which
 // sticky() is true has made the device unusable for the rest of the process.
@@ -95,6 +106,16 @@ class Runtime {
   virtual Status endRecording(StreamHandle stream, GraphHandle* graph) = 0;
   virtual Status replay(GraphHandle graph, StreamHandle stream) = 0;
   virtual void destroyGraph(GraphHandle graph) = 0;
+
+  // For runtimes that check what kernels touch: an op begins, and here is what its kernels may;
+  // then its scratch memory, piece by piece. In stream order, recorded like launches.
+  virtual bool checksAccesses() { return false; }
+  virtual void beginOp(const Region* regions, size_t count, StreamHandle stream) {}
+  virtual void addRegion(const Region& region, StreamHandle stream) {}
+
+  // Starts counting anew (true) or ends it; the counts so far, by kernel. Empty where none are
+  // kept.
+  virtual std::vector<KernelCounts> count(bool start) { return {}; }
 };
 
 // A runtime and the kernels compiled for it. A library that holds one exports
@@ -105,6 +126,6 @@ struct Backend {
   void (*registerKernels)(KernelTable& table);
   int oldestCapability;  // 80: compute capability 8.0; 0 where any will do
 };
-inline constexpr uint32_t kBackendAbi = 1;
+inline constexpr uint32_t kBackendAbi = 2;
 
 }  // namespace callgrad::gpu

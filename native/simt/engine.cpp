@@ -27,7 +27,7 @@ std::string coordinates(const uint3& v) {
 std::string threadText(const Fiber& f) { return "thread " + coordinates(f.threadIdx); }
 
 Executor::Executor() {
-  shared_ = static_cast<char*>(std::aligned_alloc(1024, kSharedBytes + 1024));
+  shared_ = static_cast<char*>(std::aligned_alloc(1024, kSharedBytes + kSharedSlack));
 }
 Executor::~Executor() { std::free(shared_); }
 

@@ -120,6 +120,7 @@ class Executor {
   int threads = 0, warpCount = 0, live = 0, ended = 0;
   static constexpr size_t kSharedBytes = 232448;  // 227 KiB: what an H100 gives a block
   static constexpr size_t kStaticBytes = 49152;
+  static constexpr size_t kSharedSlack = 1024;  // after it: accesses here are recognised
   char* shared() const { return shared_; }
   size_t sharedUsed() const { return sharedUsed_; }
   struct StaticVariable {

@@ -6,6 +6,10 @@
 #include <mutex>
 
 #include "core/parallel.h"
+#ifdef CG_SIMT_CHECKED
+#include "simt/check/counters.h"
+#include "simt/check/history.h"
+#endif
 
 namespace callgrad::simt {
 namespace {
@@ -45,7 +49,7 @@ uint64_t seed() {
 
 }  // namespace
 
-Status runGrid(const gpu::Launch& l, Counts* counts) {
+Status runGrid(const gpu::Launch& l, Counts* counts, KernelCounts* memory) {
   CG_RETURN_IF_ERROR(checkShape(l));
   const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
   std::mutex mutex;
@@ -66,11 +70,10 @@ Status runGrid(const gpu::Launch& l, Counts* counts) {
     for (uint64_t b = begin; b < end && !stop.load(std::memory_order_relaxed); b++) {
       uint64_t number = b, order = 0;
 #ifdef CG_SIMT_CHECKED
-      // Blocks in an order of the seed's: a walk over the grid by a step that is prime to it.
-      Random random{seed() * 0x9e3779b97f4a7c15u + blocks};
-      number = (b * 2654435761u + random.next()) % blocks;
-      if (blocks % 2654435761u == 0 || blocks > 0xffffffffu) number = b;
-      order = random.state ^ (number + 1) * 0x94d049bb133111ebu;
+      // Blocks in an order of the seed's: steps of a prime, which meet each once.
+      constexpr uint64_t kStep = 2654435761u;
+      if (blocks < kStep) number = (b * kStep + seed() % blocks) % blocks;
+      order = Random{seed() ^ (number + 1) * 0x94d049bb133111ebu}.next();
 #endif
       if (e->run(l, number, order)) continue;
       std::lock_guard lock(mutex);
@@ -85,7 +88,21 @@ Status runGrid(const gpu::Launch& l, Counts* counts) {
   };
 
 #ifdef CG_SIMT_CHECKED
-  run(0, blocks);  // the checks keep one history
+  // The checks keep one history: launches of different devices take turns.
+  static std::mutex one;
+  std::lock_guard turn(one);
+  startLaunch();
+  traffic() = Traffic{};
+  run(0, blocks);
+  const Traffic& t = traffic();
+  memory->readSectors = t.readSectors;
+  memory->writeSectors = t.writeSectors;
+  memory->leastSectors = t.leastSectors;
+  memory->readUnique = t.readUnique;
+  memory->writeUnique = t.writeUnique;
+  memory->sharedWaves = t.sharedWaves;
+  memory->sharedLeast = t.sharedLeast;
+  memory->uncertain = t.uncertain;
 #else
   // Blocks are independent: as many host threads as there are, in pieces that are worth one.
   const uint64_t piece = blocks < 64 ? 1 : blocks / 64;

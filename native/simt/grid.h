@@ -8,6 +8,8 @@ namespace callgrad::simt {
 
 // Runs every block and returns when all have. The error of a kernel names it, the block, the thread
 // and, where there are line tables, the place.
-Status runGrid(const gpu::Launch& launch, Counts* counts);
+// `traffic` gets the counts of memory, while countTraffic() is on.
+Status runGrid(const gpu::Launch& launch, Counts* counts, KernelCounts* traffic);
+void countTraffic(bool on);
 
 }  // namespace callgrad::simt

@@ -121,7 +121,7 @@ void mma(Warp& w, unsigned lanes, void** arguments) {
       }
     }
   }
-  w.executor->counts.mma += uint64_t(m) * uint64_t(n) * (kBf16 ? 2 : 1);
+  w.executor->counts.mma += uint64_t(m) * uint64_t(n);
 }
 
 template <bool kBf16>

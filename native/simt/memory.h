@@ -2,12 +2,18 @@
 #pragma once
 #include <cstddef>
 
+#include "cuda/runtime.h"
+
 namespace callgrad::simt {
 
 void* allocateGlobal(size_t bytes);  // 256-byte aligned; null when there is none
 void freeGlobal(void* data);
 size_t memoryTotal();  // the host's, or the cgroup's limit
 size_t memoryHeld();
+
+// What the running op's kernels may touch: all of it, or one more region.
+bool checksAccesses();
+void setRegions(const gpu::Region* regions, size_t count, bool begins);
 
 // Something else than a kernel has written these bytes.
 void written(const void* data, size_t bytes);

@@ -1,10 +1,12 @@
 // The GPU runtime over the emulator. A stream has no thread of its own: work runs on the caller's,
 // the device's worker, before the call returns. A recording keeps the launches and replays the
 // list.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
-#include <new>
+#include <mutex>
 #include <vector>
 
 #include "cuda/families.h"
@@ -24,6 +26,8 @@ struct OpaqueGraph {
     void* to = nullptr;
     int byte = 0;
     size_t bytes = 0;
+    std::vector<Region> regions;  // of an op that begins, or one more of it
+    bool begins = false;
   };
   std::vector<std::unique_ptr<Step>> steps;
 };
@@ -43,6 +47,10 @@ class SimtRuntime final : public Runtime {
   }
   // The figures of an H100 SXM, so that kernels take the paths that they take there.
   Status properties(int, Properties* p) override {
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+      return error(Code::kDevice, "simt was built for CPUs with AVX2 and FMA");
+#endif
     *p = Properties{};
     p->name = "simt";
     p->major = 9;
@@ -144,6 +152,8 @@ class SimtRuntime final : public Runtime {
     for (const auto& step : graph->steps) {
       if (step->launch.name) {
         CG_RETURN_IF_ERROR(run(step->launch));
+      } else if (!step->regions.empty()) {
+        simt::setRegions(step->regions.data(), step->regions.size(), step->begins);
       } else {
         memset(step->to, step->byte, step->bytes);
         simt::written(step->to, step->bytes);
@@ -153,11 +163,62 @@ class SimtRuntime final : public Runtime {
   }
   void destroyGraph(GraphHandle graph) override { delete graph; }
 
+  bool checksAccesses() override { return simt::checksAccesses(); }
+  void beginOp(const Region* regions, size_t count, StreamHandle stream) override {
+    name(regions, count, true, stream);
+  }
+  void addRegion(const Region& region, StreamHandle stream) override {
+    name(&region, 1, false, stream);
+  }
+
+  std::vector<KernelCounts> count(bool start) override {
+    std::lock_guard lock(countsMutex_);
+    std::vector<KernelCounts> list;
+    for (auto& [kernel, counts] : counts_) list.push_back(std::move(counts));
+    counts_.clear();
+    counting_ = start;
+    simt::countTraffic(start);
+    return list;
+  }
+
  private:
+  void name(const Region* regions, size_t count, bool begins, StreamHandle stream) {
+    if (!stream || !stream->recording) return simt::setRegions(regions, count, begins);
+    auto step = std::make_unique<OpaqueGraph::Step>();
+    step->regions.assign(regions, regions + count);
+    step->begins = begins;
+    stream->recording->steps.push_back(std::move(step));
+  }
+
   Status run(const Launch& l) {
     simt::Counts counts;
-    return simt::runGrid(l, &counts);
+    KernelCounts sum;
+    const Status status = simt::runGrid(l, &counts, &sum);
+    if (!counting_) return status;
+    std::lock_guard lock(countsMutex_);
+    KernelCounts& k = counts_[l.name];
+    k.kernel = l.name;
+    k.launches++;
+    k.blocks += counts.blocks;
+    k.threads += counts.threads;
+    k.barriers += counts.barriers;
+    k.warpBarriers += counts.warpBarriers;
+    k.mma += counts.mma;
+    k.fma += counts.fma;
+    k.readSectors += sum.readSectors;
+    k.writeSectors += sum.writeSectors;
+    k.leastSectors += sum.leastSectors;
+    k.readUnique += sum.readUnique;
+    k.writeUnique += sum.writeUnique;
+    k.sharedWaves += sum.sharedWaves;
+    k.sharedLeast += sum.sharedLeast;
+    k.uncertain += sum.uncertain;
+    return status;
   }
+
+  std::atomic<bool> counting_ = false;
+  std::mutex countsMutex_;
+  std::map<std::string, KernelCounts> counts_;
 };
 
 SimtRuntime runtime;
