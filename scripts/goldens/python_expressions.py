@@ -2,7 +2,7 @@
 
     python3.11 scripts/goldens/python_expressions.py [--random N] > test/fixtures/text/python-expressions.jsonl
 
-A line: `text`; `unparsed`, the text that `ast.unparse` gives (null where `ast.parse` raises); `value`, the `repr` of the expression where it
+A line: `text`; `accepted`, for f-strings that `ast.parse` takes; else `unparsed`, the text that `ast.unparse` gives (null where `ast.parse` raises); `value`, the `repr` of the expression where it
 consists of constants and operators between them (absent otherwise, null where Python raises). The values need no name: nothing is looked up.
 """
 
@@ -37,7 +37,7 @@ def row(text):
         return {'text': text, 'unparsed': None}
     nodes = list(ast.walk(tree))
     if any(isinstance(node, ast.JoinedStr) for node in nodes):
-        return None  # f-strings keep their own spelling here
+        return {'text': text, 'accepted': True}  # f-strings keep their own spelling here
     result = {'text': text, 'unparsed': ast.unparse(tree)}
     try:
         if sum(isinstance(node, (ast.Pow, ast.LShift, ast.Mult)) for node in nodes) <= 1:

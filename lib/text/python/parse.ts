@@ -1,13 +1,14 @@
 import type { BinaryOperator, Clause, Expression, Keyword, Parameter, UnaryOperator } from './ast.js'
 import { type Constant, ellipsis, PyBytes } from './constants.js'
+import { checkFString } from './fstring.js'
 import { comparison, levels, operatorLevel } from './operators.js'
 import { PythonError, refuse } from './raise.js'
 import { type Token, tokenize } from './tokens.js'
 import type { PyValue } from './value.js'
 
 /**
- * The expression that `ast.parse(text, mode='eval')` of CPython 3.11 sees, or null where it raises. Inside f-strings nothing is checked.
- * Linear in the text; nesting ends where CPython's recursion does (about {@link deepestTree} nodes).
+ * The expression that `ast.parse(text, mode='eval')` of CPython 3.11 sees, or null where it raises. An f-string is
+ * checked and kept as its source. Linear in the text; nesting ends where CPython's recursion does (about {@link deepestTree} nodes).
  */
 export function parseExpression(text: string): Expression | null {
   try {
@@ -261,6 +262,9 @@ class Parser {
     const values = parts.map(({ value }) => value)
     const bytes = values.filter((value) => value instanceof PyBytes)
     if (bytes.length > 0 && bytes.length < parts.length) refuse('bytes beside text')
+    for (const { kind, text } of parts) {
+      if (kind === 'fstring') checkFString(text, (expression) => void new Parser(tokenize(`(${expression})`)).run())
+    }
     if (parts.some(({ kind }) => kind === 'fstring')) {
       return make({ kind: 'fstring', source: parts.map(({ kind, text }) => (kind === 'fstring' ? text : '')).join('') })
     }
