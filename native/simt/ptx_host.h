@@ -4,11 +4,33 @@
 #include "simt/cuda_model.h"
 #include "simt/twins.h"
 
+namespace callgrad::simt {
+
+// Checked builds make the access out of line: the compiler would take a vector's elements apart,
+// and each would count as an access of its own.
 #ifdef CG_SIMT_CHECKED
-#define CG_CHECK_ALIGNMENT(p, bytes) ::callgrad::simt::checkAlignment(p, bytes)
+template <typename T>
+inline __attribute__((always_inline)) T loadWhole(const void* p) {
+  T v;
+  loadChecked(&v, p, sizeof(T));
+  return v;
+}
+template <typename T>
+inline __attribute__((always_inline)) void storeWhole(void* p, T v) {
+  storeChecked(p, &v, sizeof(T));
+}
 #else
-#define CG_CHECK_ALIGNMENT(p, bytes) static_cast<void>(0)
+template <typename T>
+inline __attribute__((always_inline)) T loadWhole(const void* p) {
+  return *static_cast<const T*>(p);
+}
+template <typename T>
+inline __attribute__((always_inline)) void storeWhole(void* p, T v) {
+  *static_cast<T*>(p) = v;
+}
 #endif
+
+}  // namespace callgrad::simt
 
 namespace callgrad::gpu {
 
@@ -34,23 +56,11 @@ CG_DEVICE float lg2(float x) { return log2f(flushSubnormal(x)); }
 CG_DEVICE float rcp_approx(float x) { return flushSubnormal(1.0f / flushSubnormal(x)); }
 CG_DEVICE float rsqrt_approx(float x) { return 1.0f / sqrtf(flushSubnormal(x)); }
 
-#define CG_ACCESS(bytes, T)                         \
-  CG_DEVICE T ld##bytes(const void* p) {            \
-    CG_CHECK_ALIGNMENT(p, bytes);                   \
-    return *static_cast<const T*>(p);               \
-  }                                                 \
-  CG_DEVICE T ld##bytes##_stream(const void* p) {   \
-    CG_CHECK_ALIGNMENT(p, bytes);                   \
-    return *static_cast<const T*>(p);               \
-  }                                                 \
-  CG_DEVICE void st##bytes(void* p, T v) {          \
-    CG_CHECK_ALIGNMENT(p, bytes);                   \
-    *static_cast<T*>(p) = v;                        \
-  }                                                 \
-  CG_DEVICE void st##bytes##_stream(void* p, T v) { \
-    CG_CHECK_ALIGNMENT(p, bytes);                   \
-    *static_cast<T*>(p) = v;                        \
-  }
+#define CG_ACCESS(bytes, T)                                                       \
+  CG_DEVICE T ld##bytes(const void* p) { return simt::loadWhole<T>(p); }          \
+  CG_DEVICE T ld##bytes##_stream(const void* p) { return simt::loadWhole<T>(p); } \
+  CG_DEVICE void st##bytes(void* p, T v) { simt::storeWhole<T>(p, v); }           \
+  CG_DEVICE void st##bytes##_stream(void* p, T v) { simt::storeWhole<T>(p, v); }
 CG_ACCESS(4, uint32_t)
 CG_ACCESS(8, uint2)
 CG_ACCESS(16, uint4)

@@ -4,9 +4,10 @@
 
 namespace callgrad::simt {
 
-// Plain accesses; `checked` builds look at alignment and ranges through the sanitizer's callbacks.
-void checkAlignment(const void* p, unsigned bytes);
-void checkMatrixRow(const void* p, const void* place);  // checked builds only
+// Checked builds only: an access of a stated width, and a row of ldmatrix.
+void loadChecked(void* to, const void* from, unsigned bytes);
+void storeChecked(void* to, const void* from, unsigned bytes);
+void checkMatrixRow(const void* p, const void* place);
 
 // Meetings of all 32 lanes; each names its own registers.
 void mmaBf16(float* d, const uint32_t* a, const uint32_t* b, int m, int n);

@@ -135,8 +135,18 @@ void markWritten(const void* address, size_t bytes) {
 
 // ---- what the engine and the twins call ------------------------------------------------------
 
-void checkAlignment(const void* p, unsigned bytes) {
-  checkAligned(p, bytes, __builtin_return_address(0));
+void loadChecked(void* to, const void* from, unsigned bytes) {
+  const void* place = __builtin_return_address(0);
+  checkAligned(from, bytes, place);
+  checkAccess(from, bytes, AccessKind::kRead, place);
+  memcpy(to, from, bytes);
+}
+
+void storeChecked(void* to, const void* from, unsigned bytes) {
+  const void* place = __builtin_return_address(0);
+  checkAligned(to, bytes, place);
+  checkAccess(to, bytes, AccessKind::kWrite, place);
+  memcpy(to, from, bytes);
 }
 
 void checkMatrixRow(const void* p, const void* place) {

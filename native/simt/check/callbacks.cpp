@@ -104,9 +104,9 @@ CG_CALLBACK void __tsan_write_range(void* p, size_t n) {
   CG_FETCH(bits, T, sub)                                                                           \
   CG_FETCH(bits, T, and)                                                                           \
   CG_FETCH(bits, T, or)                                                                            \
-  CG_FETCH(bits, T, xor) CG_FETCH(bits, T, nand)                                                   \
-      CG_CALLBACK int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected,    \
-                                                                    T v, int, int) {               \
+  CG_FETCH(bits, T, xor)                                                                           \
+  CG_FETCH(bits, T, nand) CG_CALLBACK int __tsan_atomic##bits##_compare_exchange_strong(           \
+      volatile T* p, T* expected, T v, int, int) {                                                 \
     atomic(p, AccessKind::kAtomic, CG_PLACE);                                                      \
     return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
   }                                                                                                \

@@ -7,8 +7,6 @@
 
 namespace callgrad::simt {
 
-void checkAlignment(const void*, unsigned) {}
-
 void copyAsync(uintptr_t to, const void* from, int width, int bytes) {
   char* data = reinterpret_cast<char*>(to);
   if (bytes == 16) {

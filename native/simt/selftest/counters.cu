@@ -18,6 +18,13 @@ __global__ void wide(const float* x, float* y) {
   st16(y + 4 * threadIdx.x, ld16(x + 4 * threadIdx.x));
 }
 
+// A vector whose elements are used apart is one access all the same.
+__global__ void apart(const float* x, float* y) {
+  float v[4];
+  loadStream(v, x + 4 * threadIdx.x);
+  y[threadIdx.x] = v[0] + v[1] * v[2] - v[3];
+}
+
 template <typename Run>
 Status counted(Bench& b, KernelCounts* counts, Run run) {
   Runtime& runtime = *b.gpu.runtime;
@@ -69,6 +76,15 @@ void addCounters(std::vector<Case>& cases) {
   cases.push_back(bankCase("odd stride", 33, 2));
   cases.push_back(bankCase("four-way conflicts", 4, 8));
   cases.push_back(bankCase("all in one bank", 32, 64));
+  cases.push_back({"elements of a vector", nullptr, [](Bench& b) {
+                     KernelCounts c;
+                     CG_RETURN_IF_ERROR(counted(b, &c, [&] {
+                       return b.run(apart, dim3(1), dim3(32), 0, b.input(std::vector<float>(128)),
+                                    b.output<float>(32));
+                     }));
+                     if (!b.gpu.runtime->checksAccesses()) return Status();
+                     return expectEqual(double(c.readSectors), 16, "sectors");
+                   }});
   cases.push_back({"wide accesses", nullptr, [](Bench& b) {
                      KernelCounts c;
                      CG_RETURN_IF_ERROR(counted(b, &c, [&] {
