@@ -69,18 +69,19 @@ CG_SIZES(CG_ACCESS)
   CG_CALLBACK void __tsan_unaligned_volatile_write##n(void* p) { \
     access(p, n, AccessKind::kAtomic, CG_PLACE);                 \
   }
+// clang-format off: it would run these together and apart again by turns
 CG_UNALIGNED(2)
 CG_UNALIGNED(4)
 CG_UNALIGNED(8)
 CG_UNALIGNED(16)
+// clang-format on
 
 CG_CALLBACK void __tsan_read_range(void* p, size_t n) { access(p, n, AccessKind::kRead, CG_PLACE); }
 CG_CALLBACK void __tsan_write_range(void* p, size_t n) {
   access(p, n, AccessKind::kWrite, CG_PLACE);
 }
 
-// ---- atomics: checked, then done
-// -----------------------------------------------------------------
+// Atomics: checked, then done.
 
 #define CG_FETCH(bits, T, op)                                               \
   CG_CALLBACK T __tsan_atomic##bits##_fetch_##op(volatile T* p, T v, int) { \
@@ -105,8 +106,9 @@ CG_CALLBACK void __tsan_write_range(void* p, size_t n) {
   CG_FETCH(bits, T, and)                                                                           \
   CG_FETCH(bits, T, or)                                                                            \
   CG_FETCH(bits, T, xor)                                                                           \
-  CG_FETCH(bits, T, nand) CG_CALLBACK int __tsan_atomic##bits##_compare_exchange_strong(           \
-      volatile T* p, T* expected, T v, int, int) {                                                 \
+  CG_FETCH(bits, T, nand)                                                                          \
+  CG_CALLBACK int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected, T v,   \
+                                                                int, int) {                        \
     atomic(p, AccessKind::kAtomic, CG_PLACE);                                                      \
     return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
   }                                                                                                \
