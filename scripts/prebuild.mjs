@@ -17,6 +17,7 @@ import { execute, SetupError } from './support/exec.mjs'
 import { npmCommand } from './support/packages.mjs'
 import { Steps, seconds } from './support/report.mjs'
 import { glibcFloor, inspect, problems } from './support/shared-objects.mjs'
+import { ensureToolchain } from './support/toolchain.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
@@ -58,7 +59,11 @@ async function main() {
   if (process.platform !== 'linux' || process.arch !== 'x64' || isMusl())
     throw new SetupError('prebuilt packages are made on linux-x64 with glibc')
   const steps = new Steps()
-  await setup(root) // compiled TypeScript, and everything that a build needs
+  await setup(root, { addon: false })
+  await ensureToolchain({
+    log: join(root, 'build', 'prebuild.log'),
+    onInstall: (missing) => steps.progress('toolchain', `installing ${missing.join(', ')} …`),
+  })
   let start = Date.now()
   steps.progress('prebuild', 'compiling for baseline, AVX2, AVX-512 and AVX512-BF16 …')
   const folder = await compile(join(root, 'build', 'prebuild.log'), !values['no-cuda'])

@@ -114,14 +114,14 @@ export function dropOrphans(root) {
   }
 }
 
-/** The whole set-up of the checkout at `root`. */
-export async function setup(root) {
+/** The whole set-up of the checkout at `root`; `addon: false` leaves the build of its addon out. */
+export async function setup(root, { addon = true } = {}) {
   const start = Date.now()
   const steps = new Steps()
   const context = { root, steps, log: join(root, 'build', 'setup.log') }
   checkNode()
   let worked = false
-  for (const step of [packages, native, types]) worked = (await step(context)) || worked
+  for (const step of addon ? [packages, native, types] : [packages, types]) worked = (await step(context)) || worked
   console.log(worked ? `Set-up done in ${seconds(Date.now() - start)}.` : `Set-up is up to date.`)
 }
 
