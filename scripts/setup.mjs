@@ -41,7 +41,11 @@ const addonOf = (root) => filesBelow(join(root, 'build', 'Release')).find((file)
 async function native({ root, steps, log }) {
   if (!existsSync(join(root, 'CMakeLists.txt'))) return false
   const stampFile = join(root, 'build', '.stamp')
-  const stamp = fingerprint(root, ['native', 'bindings', 'cmake', 'CMakeLists.txt'], [process.platform, process.arch])
+  const stamp = fingerprint(
+    root,
+    ['native', 'bindings', 'cmake', 'CMakeLists.txt'],
+    [process.platform, process.arch, String(wantsCuda())],
+  )
   if (stampIs(stampFile, stamp) && addonOf(root)) return false
 
   const tools = await ensureToolchain({
@@ -54,7 +58,18 @@ async function native({ root, steps, log }) {
   // Each compiler process takes up to about 1 GiB on the largest kernel files.
   const parallel = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / 2 ** 30)))
   const cmakeJs = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js')
-  const args = [cmakeJs, 'build', '--out', 'build', '--config', 'Release', '--parallel', String(parallel)]
+  const cuda = wantsCuda()
+  const args = [
+    cmakeJs,
+    'build',
+    '--out',
+    'build',
+    '--config',
+    'Release',
+    '--parallel',
+    String(parallel),
+    `--CDCALLGRAD_CUDA=${cuda ? 'ON' : 'OFF'}`,
+  ]
   steps.progress('native', 'configuring …')
   await execute(process.execPath, args, {
     cwd: root,
@@ -71,6 +86,14 @@ async function native({ root, steps, log }) {
   writeStamp(stampFile, stamp)
   steps.done('native', `${relative(root, addon)} built in ${seconds(Date.now() - start)}`)
   return true
+}
+
+/**
+ * Whether to compile for GPUs, which takes minutes: where there is one (its device node), or where CALLGRAD_CUDA=1 asks for it.
+ * CALLGRAD_CUDA=0 leaves it out. CMake then still looks for nvcc.
+ */
+export function wantsCuda(env = process.env, gpu = existsSync('/dev/nvidiactl') || existsSync('/dev/dxg')) {
+  return env.CALLGRAD_CUDA === undefined ? gpu : env.CALLGRAD_CUDA !== '0'
 }
 
 /** `[ 12%] Building CXX object …/gemm.cc.o` (make) or `[3/25] Building …` (ninja) → { percent, file }. */
