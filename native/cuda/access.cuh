@@ -104,6 +104,13 @@ CG_DEVICE void storeStream(T* p, const float (&in)[kCount]) {
   accesses::storeAs<true>(p, in);
 }
 
+// In float64, in the order of warpSum(float).
+CG_DEVICE double warpSum(double v) {
+  CG_UNROLL
+  for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
+  return v;
+}
+
 // Sum over a block of kThreads (a multiple of 32, one-dimensional); every thread gets it. Warps by
 // warpSum, then their sums in the same way, so the order depends on kThreads alone. Ends with a
 // barrier: `v` of the next call cannot overtake.

@@ -81,12 +81,6 @@ struct ReduceTile {
   }
 };
 
-CG_DEVICE double warpSumDouble(double v) {
-  CG_UNROLL
-  for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
-  return v;
-}
-
 struct Merged {
   float *logprob, *lse, *entropy;
 };
@@ -115,8 +109,8 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
     sum += weight * double(s.sum);
     if (!(weight == 0)) dot += weight * (double(s.dot) + below * double(s.sum));
   }
-  sum = warpSumDouble(sum);
-  dot = warpSumDouble(dot);
+  sum = warpSum(sum);
+  dot = warpSum(dot);
   if (lane != 0) return;
   const double logSum = log(sum);
   out.logprob[row] = (in.targetLogit[row] * in.scale - most) - float(logSum);

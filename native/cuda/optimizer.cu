@@ -25,16 +25,10 @@ struct Flat {
         stride(v.rowStride) {}
 };
 
-CG_DEVICE double warpSumDouble(double v) {
-  CG_UNROLL
-  for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
-  return v;
-}
-
 // Sum over the block in a fixed order; thread 0 has it.
 CG_DEVICE double blockSumDouble(double v) {
   CG_SHARED(double, part, [kBlock / kWarp]);
-  v = warpSumDouble(v);
+  v = warpSum(v);
   if (threadIdx.x % kWarp == 0) part[threadIdx.x / kWarp] = v;
   __syncthreads();
   double total = 0;

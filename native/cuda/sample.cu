@@ -172,8 +172,7 @@ class Row {
       double sum = 0;
       for (int i = t * kBlock + laneOf(); i < (t + 1) * kBlock; i += kWarp)
         sum += double(masked(i, cut));
-      CG_UNROLL
-      for (int o = 16; o; o >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, o);
+      sum = warpSum(sum);
       if (laneOf() == 0) shared_.tileMass[t] = sum;
     }
     __syncthreads();
@@ -195,8 +194,7 @@ class Row {
   CG_DEVICE static int warpOf() { return int(threadIdx.x) / kWarp; }
 
   CG_DEVICE Measure total(Measure m) {
-    CG_UNROLL
-    for (int o = 16; o; o >>= 1) m.mass += __shfl_xor_sync(0xffffffffu, m.mass, o);
+    m.mass = warpSum(m.mass);
     const int count = warpSum(int(m.count));
     if (laneOf() == 0) shared_.mass[warpOf()] = m.mass, shared_.count[warpOf()] = count;
     __syncthreads();
