@@ -94,39 +94,38 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
   using T = typename Core::T;
   CG_DYNAMIC_SHARED(float, memory);
   if (faultPending(errors)) return;
-  const int64_t first = int64_t(blockIdx.x) * Core::kKeys;
-  const int count = a.keys - first < Core::kKeys ? int(a.keys - first) : Core::kKeys;
+  const int first = int(blockIdx.x) * Core::kKeys;  // rows of tables are 32-bit
+  const int count = int(a.keys) - first < Core::kKeys ? int(a.keys) - first : Core::kKeys;
   const Fold fold{a.heads / a.kvHeads, int(blockIdx.y), a.dim};
   const int64_t head = int64_t(fold.kvHead) * a.dim;
   Core core(memory, a.dim, a.scale);
   core.begin(
-      [&](int j) -> const T* { return j < count ? a.k + (first + j) * a.kStride + head : nullptr; },
       [&](int j) -> const T* {
-        return j < count ? a.v + (first + j) * a.vStride + head : nullptr;
+        return j < count ? a.k + int64_t(first + j) * a.kStride + head : nullptr;
+      },
+      [&](int j) -> const T* {
+        return j < count ? a.v + int64_t(first + j) * a.vStride + head : nullptr;
       });
 
   // Rows of folded tokens [begin, end) of a segment, against keys of which `seen` says which.
   const auto walk = [&](int begin, int end, const auto& seen) {
-    const int64_t all = int64_t(end - begin) * fold.group;
-    for (int64_t base = 0; base < all; base += Core::kRows) {
+    const int all = (end - begin) * fold.group;
+    for (int base = 0; base < all; base += Core::kRows) {
       const auto at = [&](int r, int64_t stride) {
-        const int64_t i = base + r;
-        return (begin + i / fold.group) * stride +
-               (int64_t(fold.kvHead) * fold.group + i % fold.group) * a.dim;
+        return int64_t(begin + fold.token(base + r)) * stride +
+               int64_t(fold.head(base + r)) * a.dim;
       };
       const auto there = [&](int r) { return base + r < all; };
       core.add([&](int r) -> const T* { return there(r) ? a.q + at(r, a.qStride) : nullptr; },
                [&](int r) -> const T* { return there(r) ? a.dOut + at(r, a.dOutStride) : nullptr; },
                [&](int r) -> RowState {
                  if (!there(r)) return {INFINITY, 0.0f};
-                 const int64_t i = base + r;
-                 const int64_t row = (begin + i / fold.group) * a.heads +
-                                     int64_t(fold.kvHead) * fold.group + i % fold.group;
+                 const int64_t row =
+                     int64_t(begin + fold.token(base + r)) * a.heads + fold.head(base + r);
                  return rowState(a.lse[row], a.delta[row]);
                },
                [&](int j, int r) {
-                 return j < count && there(r) &&
-                        seen(first + j, begin + int((base + r) / fold.group));
+                 return j < count && there(r) && seen(first + j, begin + fold.token(base + r));
                });
     }
   };
@@ -137,7 +136,7 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     for (int p = s.spanBegin; p < s.spanEnd; p++) {
       const int32_t begin = tables.spans[2 * p], end = tables.spans[2 * p + 1];
       if (begin < first + count && end > first)
-        walk(s.qBegin, s.qEnd, [&](int64_t key, int) { return key >= begin && key < end; });
+        walk(s.qBegin, s.qEnd, [&](int key, int) { return key >= begin && key < end; });
     }
     if (s.kBegin < 0 || s.kBegin >= first + count) continue;
     // Token t sees own keys below ownSeen(t - qBegin): the first that sees any of this block.
@@ -145,14 +144,14 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     const int64_t from = offset - s.causalOffset;
     const int64_t begin = s.qBegin + (from > 0 ? from : 0);
     if (begin >= s.qEnd) continue;
-    walk(int(begin), s.qEnd, [&](int64_t key, int token) {
+    walk(int(begin), s.qEnd, [&](int key, int token) {
       return key >= s.kBegin && key - s.kBegin < s.ownSeen(token - s.qBegin);
     });
   }
   core.each([&](int j, int column, const auto& k, const auto& v) {
     if (j >= count) return;
-    put(a.dk + (first + j) * a.dkStride + head + column, k);
-    put(a.dv + (first + j) * a.dvStride + head + column, v);
+    put(a.dk + int64_t(first + j) * a.dkStride + head + column, k);
+    put(a.dv + int64_t(first + j) * a.dvStride + head + column, v);
   });
 }
 

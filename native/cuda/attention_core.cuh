@@ -116,12 +116,16 @@ class PlainCore {
       __syncthreads();  // keys have been read, and p is written
       loadRows(block, false);
       CG_UNROLL
-      for (int i = 0; i < kOwn; i++) {
-        const int c = part + i * kPer;
-        if (c >= dim_) break;
-        float v = out_[i] * keep;
-        for (int j = 0; j < seen; j++) v = fmaf(p[j], kv_[j * rowFloats(dim_) + c], v);
-        out_[i] = v;
+      for (int i = 0; i < kOwn; i++) out_[i] *= keep;
+      for (int j = 0; j < seen; j++) {
+        const float weight = p[j];
+        const float* v = kv_ + j * rowFloats(dim_);
+        CG_UNROLL
+        for (int i = 0; i < kOwn; i++) {
+          const int c = part + i * kPer;
+          if (c >= dim_) break;
+          out_[i] = fmaf(weight, v[c], out_[i]);
+        }
       }
       __syncthreads();  // values have been read
     }
@@ -206,16 +210,21 @@ struct HeadTile {
       out[2 * j + 1][0] = r[j][2], out[2 * j + 1][1] = r[j][3];
     }
   }
-  // B fragments of all columns of the tile, summed over its rows [row, row + 16).
-  CG_DEVICE static void bColumnsOf(uint32_t (&out)[kDim / 8][2], SharedAddress tile, int row) {
+  // B fragments of 8 kTiles columns of the tile from `column`, summed over its rows [row, row +
+  // 16).
+  template <int kTiles>
+  CG_DEVICE static void bColumnsOf(uint32_t (&out)[kTiles][2], SharedAddress tile, int row,
+                                   int column = 0) {
+    static_assert(kTiles % 2 == 0);
     const int lane = laneId();
-    SharedAddress from[kDim / 16];
-    uint32_t r[kDim / 16][4];
+    SharedAddress from[kTiles / 2];
+    uint32_t r[kTiles / 2][4];
     CG_UNROLL
-    for (int i = 0; i < kDim / 16; i++) from[i] = tile + at(row + (lane & 15), i * 2 + (lane >> 4));
+    for (int i = 0; i < kTiles / 2; i++)
+      from[i] = tile + at(row + (lane & 15), column / 8 + i * 2 + (lane >> 4));
     ldmatrix_x4_trans(r, from);
     CG_UNROLL
-    for (int i = 0; i < kDim / 16; i++) {
+    for (int i = 0; i < kTiles / 2; i++) {
       out[2 * i][0] = r[i][0], out[2 * i][1] = r[i][1];
       out[2 * i + 1][0] = r[i][2], out[2 * i + 1][1] = r[i][3];
     }

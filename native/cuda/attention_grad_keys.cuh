@@ -59,14 +59,16 @@ class PlainGradKeys {
       ds[r] = p[r] * (dot(dOut_ + r * stride_, v_ + key * stride_) - s.delta);
     }
     __syncwarp();
-    CG_UNROLL
-    for (int i = 0; i < kOwn; i++) {
-      const int c = part + i * kPer;
-      if (c >= dim_) break;
-      for (int r = 0; r < kRows; r++) {
-        if (!visible(key, r)) continue;  // 0 times what is not finite is not 0
-        dv_[i] = fmaf(p[r], dOut_[r * stride_ + c], dv_[i]);
-        dk_[i] = fmaf(ds[r], q_[r * stride_ + c], dk_[i]);
+    for (int r = 0; r < kRows; r++) {
+      if (!visible(key, r)) continue;  // 0 times what is not finite is not 0
+      const float weight = p[r], slope = ds[r];
+      const float *q = q_ + r * stride_, *g = dOut_ + r * stride_;
+      CG_UNROLL
+      for (int i = 0; i < kOwn; i++) {
+        const int c = part + i * kPer;
+        if (c >= dim_) break;
+        dv_[i] = fmaf(weight, g[c], dv_[i]);
+        dk_[i] = fmaf(slope, q[c], dk_[i]);
       }
     }
   }
@@ -111,7 +113,7 @@ class MmaGradKeys {
  public:
   using T = BFloat16;
   using Tile = HeadTile<kDim>;
-  static constexpr int kKeys = 64, kRows = 32, kThreads = 128;
+  static constexpr int kKeys = 64, kRows = kDim > 64 ? 16 : 32, kThreads = 128;  // 255 registers
   static constexpr int kKeyBytes = kKeys * Tile::kRowBytes, kRowBytes = kRows * Tile::kRowBytes;
   static size_t sharedBytes(int) { return size_t(2) * kKeyBytes + size_t(2) * kRowBytes; }
 
@@ -119,7 +121,8 @@ class MmaGradKeys {
       : k_(sharedAddress(memory)), scale_(scale) {
     CG_UNROLL
     for (int i = 0; i < kDim / 8; i++) CG_UNROLL
-    for (int k = 0; k < 4; k++) dk_[0][i][k] = dv_[0][i][k] = 0;
+    for (int k = 0; k < 4; k++)
+      dk_[i / kPart][0][i % kPart][k] = dv_[i / kPart][0][i % kPart][k] = 0;
   }
 
   template <typename Key, typename Value>
@@ -137,11 +140,7 @@ class MmaGradKeys {
     Tile::template fill<kRows, kThreads>(q(), query, any_);
     Tile::template fill<kRows, kThreads>(dOut(), gradient, any_);
     cp_async_commit();
-    RowState states[2 * kPairs][2];
     const int lane = laneId();
-    CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
-    for (int e = 0; e < 2; e++) states[j][e] = state(j * 8 + lane % 4 * 2 + e);
     cp_async_wait_all();
     __syncthreads();
 
@@ -149,23 +148,30 @@ class MmaGradKeys {
     scores(s, k_, q());
     scores(d, v(), dOut());
     CG_UNROLL
-    for (int h = 0; h < 2; h++) CG_UNROLL
     for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int e = 0; e < 2; e++) {
-      const bool sees = visible(warpKey() + lane / 4 + h * 8, j * 8 + lane % 4 * 2 + e);
-      float &x = s[0][j][2 * h + e], &y = d[0][j][2 * h + e];
-      x = sees ? ex2(x * (scale_ * kLog2E) - states[j][e].lse2) : 0.0f;
-      y = sees ? x * (y - states[j][e].delta) : 0.0f;
+      const int row = j * 8 + lane % 4 * 2 + e;
+      const RowState of = state(row);
+      CG_UNROLL
+      for (int h = 0; h < 2; h++) {
+        const bool sees = visible(warpKey() + lane / 4 + h * 8, row);
+        float &x = s[0][j][2 * h + e], &y = d[0][j][2 * h + e];
+        x = sees ? ex2(x * (scale_ * kLog2E) - of.lse2) : 0.0f;
+        y = sees ? x * (y - of.delta) : 0.0f;
+      }
     }
     CG_UNROLL
     for (int j = 0; j < kPairs; j++) {
-      uint32_t a[1][4], b[kDim / 8][2];
-      packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
-      Tile::bColumnsOf(b, dOut(), j * 16);
-      mma_tiles_bf16(dv_, a, b);
-      packRows(a[0], d[0][2 * j], d[0][2 * j + 1]);
-      Tile::bColumnsOf(b, q(), j * 16);
-      mma_tiles_bf16(dk_, a, b);
+      uint32_t p[1][4], ds[1][4], b[kPart][2];
+      packRows(p[0], s[0][2 * j], s[0][2 * j + 1]);
+      packRows(ds[0], d[0][2 * j], d[0][2 * j + 1]);
+      CG_UNROLL
+      for (int part = 0; part < kParts; part++) {
+        Tile::bColumnsOf(b, dOut(), j * 16, part * kPart * 8);
+        mma_tiles_bf16(dv_[part], p, b);
+        Tile::bColumnsOf(b, q(), j * 16, part * kPart * 8);
+        mma_tiles_bf16(dk_[part], ds, b);
+      }
     }
   }
 
@@ -176,14 +182,17 @@ class MmaGradKeys {
     CG_UNROLL
     for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int h = 0; h < 2; h++) {
-      const float k[2] = {dk_[0][i][2 * h] * scale_, dk_[0][i][2 * h + 1] * scale_};
-      const float v[2] = {dv_[0][i][2 * h], dv_[0][i][2 * h + 1]};
+      const float(&dk)[4] = dk_[i / kPart][0][i % kPart], (&dv)[4] = dv_[i / kPart][0][i % kPart];
+      const float k[2] = {dk[2 * h] * scale_, dk[2 * h + 1] * scale_};
+      const float v[2] = {dv[2 * h], dv[2 * h + 1]};
       f(first + h * 8, i * 8 + lane % 4 * 2, k, v);
     }
   }
 
  private:
   static constexpr int kPairs = kRows / 16;
+  // Columns are taken in parts: the fragments of all of them at once would spill.
+  static constexpr int kPart = kDim <= 64 ? 4 : 2, kParts = kDim / 8 / kPart;
 
   CG_DEVICE static int warpKey() { return int(threadIdx.x) / kWarp * 16; }
   CG_DEVICE SharedAddress v() const { return k_ + kKeyBytes; }
@@ -206,7 +215,7 @@ class MmaGradKeys {
   SharedAddress k_;
   const void* any_ = nullptr;
   float scale_;
-  float dk_[1][kDim / 8][4], dv_[1][kDim / 8][4];
+  float dk_[kParts][1][kPart][4], dv_[kParts][1][kPart][4];
 };
 
 template <typename F>

@@ -67,11 +67,15 @@ class PlainGradQuery {
         s[j] = exp2f(x - state_.lse2) * (s[j] - state_.delta);
       }
       __syncwarp();
-      CG_UNROLL
-      for (int i = 0; i < kOwn; i++) {
-        const int c = part + i * kPer;
-        if (c >= dim_) break;
-        for (int j = 0; j < seen; j++) dq_[i] = fmaf(s[j], kv_[j * stride_ + c], dq_[i]);
+      for (int j = 0; j < seen; j++) {
+        const float slope = s[j];
+        const float* k = kv_ + j * stride_;
+        CG_UNROLL
+        for (int i = 0; i < kOwn; i++) {
+          const int c = part + i * kPer;
+          if (c >= dim_) break;
+          dq_[i] = fmaf(slope, k[c], dq_[i]);
+        }
       }
       __syncthreads();  // keys have been read
     }
