@@ -33,13 +33,16 @@ export interface Problem {
   id?: string
 }
 
-/** What a reader throws over a record. */
+/** What a reader throws over a record. Without a stack: it names a fault of the data, and a file may have a hundred thousand of them. */
 export class BadRecord extends Error {
   constructor(
     readonly kind: ProblemKind,
     message: string,
   ) {
+    const limit = Error.stackTraceLimit
+    Error.stackTraceLimit = 0
     super(message)
+    Error.stackTraceLimit = limit
   }
 }
 
