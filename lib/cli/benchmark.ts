@@ -1,14 +1,13 @@
-// What `callgrad eval acebench` and `callgrad eval api-bank` have in common: options, the order of a run, what is printed around the tables.
+// What the benchmarks below `callgrad eval` have in common: options, the order of a run, what is printed around the tables.
 
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Problem } from '../data/problems.js'
 import { fail } from '../errors.js'
-import type { AnswerStore } from '../eval/answer-store.js'
 import type { Answer, Asker } from '../eval/asker.js'
+import type { BenchmarkSettings, JudgedRun } from '../eval/benchmark.js'
 import type { FailuresPage } from '../eval/failures-page.js'
-import { type Asking, openAsker } from './asker.js'
+import { openAsker } from './asker.js'
 import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
 import { parseNumber } from './generate.js'
 import { type ConfigOptions, withSettings } from './options.js'
@@ -28,16 +27,23 @@ export interface BenchmarkFlags extends ConfigOptions, EndpointFlags {
 
 const collect = (value: string, before: string[] = []) => [...before, ...value.split(',')]
 
-/** The options of a benchmark; `folder` names its output below `runs/`. */
-export function withBenchmark(command: Command, folder: string): Command {
+/** The options of a benchmark; `folder` names its output below `runs/`, `files` and `names` say what it is made of. */
+export function withBenchmark(
+  command: Command,
+  {
+    folder,
+    files = "the benchmark's files",
+    names = 'categories or groups, commas between',
+  }: { folder: string; files?: string; names?: string },
+): Command {
   command
     .requiredOption(
       '-m, --model <model>',
       'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint',
     )
-    .requiredOption('-d, --data <folder>', "the benchmark's files")
+    .requiredOption('-d, --data <folder>', files)
     .option('--handler <form>', 'how to ask and to read answers: prompt, tool-n1 or qwen-fc (default: prompt)')
-    .option('-c, --category <names>', 'categories or groups, commas between', collect)
+    .option('-c, --category <names>', names, collect)
     .option(
       '-o, --output <folder>',
       `where answers, results, scores and the page of failures go (default: runs/${folder}/MODEL)`,
@@ -53,35 +59,42 @@ export function oneOf<T extends string>(where: string, flag: string, value: stri
   return found ?? fail('TypeError', 'ERR_CONFIG', `[${where}] ${flag}: expected ${known.join(', ')}, got "${value}"`)
 }
 
-/** Names of categories and groups as categories, in their own order; all where no name was given. */
+/**
+ * Names of categories and groups as categories, in their own order; all where no name was given. `find` knows a category by other names
+ * too; `hint` says of a name that is neither why it is not, ahead of what was expected.
+ */
 export function pickNames<T extends string>(
   where: string,
   names: readonly string[] | undefined,
   all: readonly T[],
   groups: Readonly<Record<string, readonly T[]>>,
+  find = (name: string) => all.find((category) => category === name),
+  hint = (_name: string) => '',
 ): readonly T[] {
   if (!names) return all
   const picked = new Set<T>()
   for (const name of names) {
-    const single = all.find((category) => category === name)
+    const single = find(name)
     const group = single ? [single] : Object.hasOwn(groups, name) ? (groups[name] as readonly T[]) : []
     for (const category of group) picked.add(category)
     if (group.length > 0) continue
     const known = [...all, ...Object.keys(groups)].join(', ')
-    fail('TypeError', 'ERR_CONFIG', `[${where}] --category: expected ${known}, got "${name}"`)
+    fail('TypeError', 'ERR_CONFIG', `[${where}] --category: ${hint(name)}expected ${known}, got "${name}"`)
   }
   return all.filter((category) => picked.has(category))
 }
 
+type Run = JudgedRun<string, { answer: Answer }>
+
 /** What a run has to say besides its tables. */
-export interface BenchmarkRun<R> {
+export interface BenchmarkRun<R extends Run> {
   /** Names the output folder below `runs/`. */
   folder: string
   /** Behind the model's description: which benchmark, asked how. */
   title: string
-  questions: number
+  questions: ReadonlyMap<string, readonly unknown[]>
   problems: readonly Problem[]
-  evaluate(asker: Asker, asking: Asking & { store: AnswerStore; native: boolean }): Promise<R>
+  evaluate(asker: Asker, asking: Omit<BenchmarkSettings, 'handler'>): Promise<R>
   write(output: string, report: R): void
   failures(report: R): FailuresPage
   /** The report for `--json`. */
@@ -89,31 +102,33 @@ export interface BenchmarkRun<R> {
   tables(report: R): { header: string[]; rows: string[][] }[]
   /** Lines under the tables. */
   notes: readonly string[]
-  answers(report: R): readonly Answer[]
-  stored(report: R): number
 }
 
 /** Opens the model, runs, writes the files, prints. Answers are stored as they come; a run that was stopped asks only what is missing. */
-export async function runBenchmark<R>(flags: BenchmarkFlags, run: BenchmarkRun<R>): Promise<void> {
+export async function runBenchmark<R extends Run>(flags: BenchmarkFlags, run: BenchmarkRun<R>): Promise<void> {
   const model = flags.model.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')
   const output = flags.output ?? join('runs', run.folder, model)
   const { AnswerStore } = await import('../eval/answer-store.js')
   const { failuresPage } = await import('../eval/failures-page.js')
+  const { writeText } = await import('../eval/output.js')
+  const sizes = [...run.questions.values()].map((list) => Math.min(list.length, flags.limit || list.length))
+  const total = sizes.reduce((sum, size) => sum + size, 0)
   const opened = await openAsker(flags)
   const store = new AnswerStore(join(output, 'answers.jsonl'))
   const start = performance.now()
   try {
     if (!flags.json) console.log(dim(`${opened.description}; ${run.title}`))
     const native = flags.endpoint !== undefined && flags.handler === 'qwen-fc'
-    const report = await opened.asking(run.questions, (asking) =>
-      run.evaluate(opened.asker, { ...asking, store, native }),
+    const report = await opened.asking(total, (asking) =>
+      run.evaluate(opened.asker, { ...asking, store, native, ...(flags.limit && { limit: flags.limit }) }),
     )
     run.write(output, report)
-    writePage(join(output, 'failures.html'), failuresPage(run.failures(report)))
+    writeText('eval', join(output, 'failures.html'), failuresPage(run.failures(report)))
     const seconds = (performance.now() - start) / 1000
     if (flags.json) {
-      const unasked = unaskedOf(run.answers(report))
-      console.log(JSON.stringify({ ...run.summary(report), unasked, problems: run.problems, seconds }))
+      const { stored } = report
+      const rest = { stored, unasked: unaskedOf(report), problems: run.problems, seconds }
+      console.log(JSON.stringify({ ...run.summary(report), ...rest }))
       return
     }
     await print(run, report, seconds, output)
@@ -124,32 +139,24 @@ export async function runBenchmark<R>(flags: BenchmarkFlags, run: BenchmarkRun<R
   }
 }
 
-function writePage(file: string, page: string): void {
-  try {
-    writeFileSync(file, page)
-  } catch (error) {
-    fail('Error', 'ERR_IO', `[eval] cannot write ${file}: ${(error as Error).message}`, error)
-  }
+function unaskedOf({ unasked }: Run): { id: string; reason: string }[] {
+  return unasked.map(({ answer: { id, error = '' } }) => ({ id, reason: error }))
 }
 
-function unaskedOf(answers: readonly Answer[]): { id: string; reason: string }[] {
-  return answers.flatMap(({ id, error }) => (error === undefined ? [] : [{ id, reason: error }]))
-}
-
-async function print<R>(run: BenchmarkRun<R>, report: R, seconds: number, output: string): Promise<void> {
+async function print<R extends Run>(run: BenchmarkRun<R>, report: R, seconds: number, output: string): Promise<void> {
   const { table } = await import('./ui/table.js')
   for (const { header, rows } of run.tables(report)) console.log(`\n${table(header, rows)}`)
-  const answers = run.answers(report)
+  const answers = [...report.judged.values()].flat().map(({ answer }) => answer)
   const total = (key: 'promptTokens' | 'completionTokens') => answers.reduce((sum, answer) => sum + answer[key], 0)
   const count = (value: number) => value.toLocaleString('en-US')
   const notes = [
     `${duration(seconds)}, ${count(total('promptTokens'))} + ${count(total('completionTokens'))} tokens`,
-    run.stored(report) > 0 && `${run.stored(report)} answers were stored before`,
+    report.stored > 0 && `${report.stored} answers were stored before`,
     `files in ${output}; failures.html shows what went wrong`,
   ]
   console.log(dim(`\n  ${notes.filter(Boolean).join('; ')}`))
   for (const note of run.notes) console.log(dim(`  ${note}`))
-  printTroubles(unaskedOf(answers), run.problems)
+  printTroubles(unaskedOf(report), run.problems)
 }
 
 function printTroubles(unasked: readonly { reason: string }[], problems: readonly Problem[]): void {

@@ -14,7 +14,7 @@ export function evalAceBenchCommand(parent: Command): void {
     .command('acebench')
     .description('ACEBench: its normal and special categories in English, judged by its own rules')
     .option('--version <version>', 'head (October 2025) or 2504 (April 2025, the time of Tool-N1)', 'head')
-  withBenchmark(command, 'acebench')
+  withBenchmark(command, { folder: 'acebench' })
     .addHelpText(
       'after',
       `
@@ -41,7 +41,6 @@ async function evaluate(flags: Flags): Promise<void> {
   const handler = oneOf(where, '--handler', flags.handler ?? 'prompt', handlers)
   const categories = pickNames(where, flags.category, all, groups)
   const dataset = await loadAceBench(flags.data, { version, categories, ...(flags.strict && { strict: true }) })
-  const sizes = [...dataset.questions.values()].map((list) => Math.min(list.length, flags.limit ?? list.length))
   const warnings = [
     version === '2504' && !dataset.overridden
       ? "No v2504_overrides.json here: the rows are taken to be those of April's files already."
@@ -54,13 +53,9 @@ async function evaluate(flags: Flags): Promise<void> {
   await runBenchmark(flags, {
     folder: 'acebench',
     title: `ACEBench ${version}, ${handler}`,
-    questions: sizes.reduce((sum, size) => sum + size, 0),
+    questions: dataset.questions,
     problems: dataset.problems.list,
-    evaluate: (asker, { native, store, onProgress, signal }) =>
-      evaluateAceBench(asker, dataset, {
-        ...{ handler, native, store, onProgress, signal },
-        ...(flags.limit && { limit: flags.limit }),
-      }),
+    evaluate: (asker, asking) => evaluateAceBench(asker, dataset, { handler, ...asking }),
     write: writeAceFiles,
     failures: (report) => {
       const failures = failuresOf(report)
@@ -76,11 +71,8 @@ async function evaluate(flags: Flags): Promise<void> {
       handler,
       categories: Object.fromEntries(categoryRows(report).map(({ name, ...row }) => [name, row])),
       summary: report.summary,
-      stored: report.stored,
     }),
     tables: (report) => [categoryTable(report), paperTable(report)],
     notes: warnings.filter((line) => line !== ''),
-    answers: (report) => [...report.judged.values()].flat().map(({ answer }) => answer),
-    stored: (report) => report.stored,
   })
 }

@@ -9,7 +9,7 @@ export function evalApiBankCommand(parent: Command): void {
   const command = parent
     .command('api-bank')
     .description('API-Bank: call and retrieve+call, by the portable rule and by the official one')
-  withBenchmark(command, 'api-bank')
+  withBenchmark(command, { folder: 'api-bank' })
     .addHelpText(
       'after',
       `
@@ -35,18 +35,13 @@ async function evaluate(flags: BenchmarkFlags): Promise<void> {
   const handler = oneOf(where, '--handler', flags.handler ?? 'prompt', handlers)
   const categories = pickNames(where, flags.category, all, {})
   const dataset = await loadApiBank(flags.data, { categories, ...(flags.strict && { strict: true }) })
-  const questions = [...dataset.questions.values()]
-  const known = questions.flat().some(({ officialAccepts }) => officialAccepts !== null)
+  const known = [...dataset.questions.values()].flat().some(({ officialAccepts }) => officialAccepts !== null)
   await runBenchmark(flags, {
     folder: 'api-bank',
     title: `API-Bank, ${handler}`,
-    questions: questions.reduce((sum, list) => sum + Math.min(list.length, flags.limit ?? list.length), 0),
+    questions: dataset.questions,
     problems: dataset.problems.list,
-    evaluate: (asker, { native, store, onProgress, signal }) =>
-      evaluateApiBank(asker, dataset, {
-        ...{ handler, native, store, onProgress, signal },
-        ...(flags.limit && { limit: flags.limit }),
-      }),
+    evaluate: (asker, asking) => evaluateApiBank(asker, dataset, { handler, ...asking }),
     write: writeApiBankFiles,
     failures: (report) => {
       const failures = failuresOf(report)
@@ -61,13 +56,10 @@ async function evaluate(flags: BenchmarkFlags): Promise<void> {
       model: report.model,
       handler,
       rows: Object.fromEntries(rows(report).map(({ name, ...row }) => [name, row])),
-      stored: report.stored,
     }),
     tables: (report) => [categoryTable(report), paperTable(report)],
     notes: known
       ? []
       : ['Without gold.jsonl nothing is known of the databases: the official rule counts a few too many.'],
-    answers: (report) => [...report.judged.values()].flat().map(({ answer }) => answer),
-    stored: (report) => report.stored,
   })
 }

@@ -1,9 +1,6 @@
 // `callgrad eval`: how well a model calls tools, with intervals.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { Command } from 'commander'
-import { fail } from '../errors.js'
 import type { EvalReport } from '../eval/exact-match.js'
 import type { Estimate } from '../eval/intervals.js'
 import { asksForThought } from '../text/prompts/formats.js'
@@ -87,7 +84,7 @@ async function evaluateModel(options: Options, command: Command): Promise<void> 
     })
     progress.stop()
     const seconds = (performance.now() - start) / 1000
-    if (options.output) writeAnswers(options.output, report)
+    if (options.output) await writeAnswers(options.output, report)
     if (options.json) console.log(JSON.stringify({ ...summary(report), seconds }))
     else print(report, seconds, options.output)
   } finally {
@@ -117,7 +114,7 @@ async function evaluateAtEndpoint(run: EvalRun, options: Options): Promise<void>
       (ask) => evaluateEndpoint(endpoint, examples, { maxTokens, temperature, topP, topK, minP, variant, ...ask }),
     )
     const seconds = (performance.now() - start) / 1000
-    if (options.output) writeAnswers(options.output, report)
+    if (options.output) await writeAnswers(options.output, report)
     const { refused, ...rates } = report
     if (options.json) {
       const usage = usageOf(endpoint, options)
@@ -163,11 +160,7 @@ function print(report: EvalReport, seconds: number, output: string | undefined):
   console.log(dim(`\n  ${notes.filter(Boolean).join('; ')}`))
 }
 
-function writeAnswers(file: string, { replies }: EvalReport): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, replies.map((reply) => `${JSON.stringify(reply)}\n`).join(''))
-  } catch (error) {
-    fail('Error', 'ERR_IO', `[eval] cannot write ${file}: ${(error as Error).message}`, error)
-  }
+async function writeAnswers(file: string, { replies }: EvalReport): Promise<void> {
+  const { writeText } = await import('../eval/output.js')
+  writeText('eval', file, replies.map((reply) => `${JSON.stringify(reply)}\n`).join(''))
 }

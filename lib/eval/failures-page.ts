@@ -1,5 +1,7 @@
 // A page to browse what a model got wrong: question, answer, expected, reason. One file, no network, no script from anywhere.
 
+import type { Answer } from './asker.js'
+
 /** One failure, all in plain text. */
 export interface FailureEntry {
   id: string
@@ -13,6 +15,12 @@ export interface FailureEntry {
   expected: string
   /** Further sections, as the functions that were offered. */
   more?: readonly { title: string; text: string }[]
+}
+
+/** What a model said and called, to be read. */
+export function shownAnswer({ text, calls = [] }: Answer): string {
+  const called = calls.map(({ name, arguments: source }) => `${name} ${source}`)
+  return [text, ...called].filter((part) => part !== '').join('\n') || '(nothing)'
 }
 
 export interface FailuresPage {

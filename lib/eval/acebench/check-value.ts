@@ -1,3 +1,6 @@
+// ACEBench's rules for one argument. They began as BFCL's and went their own way (texts may stand anywhere in the given one, objects need
+// only hold the right values' spelling), so the two share no code here: each follows its own official source.
+
 import { pyRepr } from '../../text/python/repr.js'
 import { type PyDict, type PyValue, pyEqual, pyType } from '../../text/python/value.js'
 import type { ParameterSchema, Verdict } from './types.js'

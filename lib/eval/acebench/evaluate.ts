@@ -3,8 +3,8 @@
 import type { Message } from '../../data/example.js'
 import type { JsonObject } from '../../text/json.js'
 import { toolN1System } from '../../text/prompts/tool-n1.js'
-import { type AnswerStore, askAll } from '../answer-store.js'
-import type { Answer, Asker, AskProgress, Question } from '../asker.js'
+import type { Answer, Asker, Question } from '../asker.js'
+import { askAndJudge, type BenchmarkSettings, type JudgedRun } from '../benchmark.js'
 import { asTools, type Handler, plainName, readJsonCalls, withoutThought } from '../tool-calls.js'
 import { type CategoryScore, type Summary, scoreCategory, summarize } from './aggregate.js'
 import { type Category, type Version, versions } from './categories.js'
@@ -14,17 +14,6 @@ import type { AceDataset } from './dataset.js'
 import { decodeAnswer } from './decode.js'
 import { acePrompt } from './prompts.js'
 import type { AceQuestion, DecodedCall, Verdict } from './types.js'
-
-export interface AceSettings {
-  handler: Handler
-  /** Under `qwen-fc`: tools go to the endpoint natively. Default false. */
-  native?: boolean
-  /** At most so many questions of each category. */
-  limit?: number
-  store?: AnswerStore
-  onProgress?: (progress: AskProgress) => void
-  signal?: AbortSignal
-}
 
 /** One question, answered and judged. */
 export interface Judged {
@@ -40,51 +29,42 @@ export interface Judged {
   strict: boolean | null
 }
 
-export interface AceReport {
+export interface AceReport extends JudgedRun<Category, Judged> {
   model: string
   version: Version
   handler: Handler
-  judged: Map<Category, Judged[]>
   scores: Record<Version, Map<Category, CategoryScore>>
   summary: Summary
   /** Questions of the categories asked for; more than were asked under a limit. */
   of: number
-  /** Answers that were stored before and not asked again. */
-  stored: number
-  /** Questions that the model could not be asked: counted as wrong. */
-  unasked: Judged[]
 }
 
 /** Asks every question in one request and judges the answers; stored answers are not asked again. */
-export async function evaluateAceBench(asker: Asker, dataset: AceDataset, settings: AceSettings): Promise<AceReport> {
-  const { handler, native = false, limit, store, onProgress, signal } = settings
-  const picked = [...dataset.questions].flatMap(([, questions]) => questions.slice(0, limit))
-  const asked = picked.map((question) => aceQuestion(question, handler, native))
-  const { answers, stored } = await askAll(asker, asked, {
-    ...(store && { store }),
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
+export async function evaluateAceBench(
+  asker: Asker,
+  dataset: AceDataset,
+  settings: BenchmarkSettings,
+): Promise<AceReport> {
+  const { handler, native = false } = settings
+  const run = await askAndJudge(asker, dataset.questions, settings, {
+    ask: (question: AceQuestion) => aceQuestion(question, handler, native),
+    judge: (question, answer) => judgeAnswer(question, answer, handler),
   })
-  const judged = new Map<Category, Judged[]>()
-  for (const [i, question] of picked.entries()) {
-    const list = judged.get(question.category) ?? []
-    judged.set(question.category, list)
-    list.push(judgeAnswer(question, answers[i] as Answer, handler))
-  }
   const scores = Object.fromEntries(
-    versions.map((version) => [version, new Map([...judged].map(([key, list]) => [key, score(key, list, version)]))]),
+    versions.map((version) => [
+      version,
+      new Map([...run.judged].map(([key, list]) => [key, score(key, list, version)])),
+    ]),
   ) as AceReport['scores']
   const accuracies = [...scores[dataset.version]].map(([category, { accuracy }]) => [category, accuracy] as const)
   return {
+    ...run,
     model: asker.name,
     version: dataset.version,
     handler,
-    judged,
     scores,
     summary: summarize(Object.fromEntries(accuracies)),
     of: [...dataset.questions.values()].flat().length,
-    stored,
-    unasked: [...judged.values()].flat().filter(({ answer }) => answer.error !== undefined),
   }
 }
 

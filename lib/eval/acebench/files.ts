@@ -4,13 +4,11 @@
 //   score_all/score_en/MODEL/data_CATEGORY_score.json      accuracy, then one line a failure
 //   score_all/score_en/result.csv                          the table that the official tool writes as result.xlsx
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fail } from '../../errors.js'
+import { join } from 'node:path'
 import type { JsonObject } from '../../text/json.js'
-import { fromPlain, printJson } from '../../text/json-print.js'
 import { toJson } from '../../text/python/json.js'
 import { pyRepr } from '../../text/python/repr.js'
+import { jsonLine, record, writeText } from '../output.js'
 import { type Category, categories, isMultiTurn, versions } from './categories.js'
 import type { AceReport, Judged } from './evaluate.js'
 import type { DecodedCall } from './types.js'
@@ -27,10 +25,8 @@ export function writeAceFiles(folder: string, report: AceReport): void {
     writeLines(file('result'), judged.map(resultLine))
     writeLines(file('score'), scoreLines(category, judged, report))
   }
-  write(join(folder, 'score_all', 'score_en', 'result.csv'), table(report))
+  writeText('acebench', join(folder, 'score_all', 'score_en', 'result.csv'), table(report))
 }
-
-const record = (value: Record<string, unknown>): JsonObject => fromPlain(value) as JsonObject
 
 /** Calls that came as JSON are written as the text that the official decoder reads. */
 function resultLine({ question, answer, text, calls }: Judged): JsonObject {
@@ -92,14 +88,5 @@ function table(report: AceReport): string {
 }
 
 function writeLines(file: string, lines: readonly JsonObject[]): void {
-  write(file, lines.map((line) => printJson(line, { ensureAscii: false })).join('\n'))
-}
-
-function write(file: string, text: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, text)
-  } catch (error) {
-    fail('Error', 'ERR_IO', `[acebench] cannot write ${file}: ${(error as Error).message}`, error)
-  }
+  writeText('acebench', file, lines.map(jsonLine).join('\n'))
 }

@@ -2,7 +2,7 @@
 
 import { printJson } from '../../text/json-print.js'
 import { pyRepr } from '../../text/python/repr.js'
-import type { FailureEntry } from '../failures-page.js'
+import { type FailureEntry, shownAnswer } from '../failures-page.js'
 import { type Estimate, wilson } from '../intervals.js'
 import { type Category, categories, groups, versions } from './categories.js'
 import type { AceReport, Judged } from './evaluate.js'
@@ -102,7 +102,6 @@ export function failuresOf(report: AceReport): FailureEntry[] {
 function failure({ question, answer, verdicts, strict }: Judged, { version }: AceReport): FailureEntry {
   const { errorType, error } = verdicts[version]
   const other = versions.find((one) => one !== version) as typeof version
-  const calls = answer.calls?.map(({ name, arguments: source }) => `${name} ${source}`) ?? []
   const note = verdicts[other].valid ? [`the code of ${other} accepts it`] : []
   return {
     id: question.id,
@@ -110,7 +109,7 @@ function failure({ question, answer, verdicts, strict }: Judged, { version }: Ac
     errorType: errorType ?? '',
     reasons: [error, ...note, ...(strict ? ['it is exactly the right answer'] : [])],
     question: [question.time, question.profile, question.dialogue].filter((text) => text !== '').join('\n\n'),
-    answer: [answer.text, ...calls].filter((text) => text !== '').join('\n') || '(nothing)',
+    answer: shownAnswer(answer),
     expected: typeof question.truth === 'string' ? question.truth : pyRepr(question.truth),
     more: [{ title: 'Functions', text: question.functions.map((description) => printJson(description)).join('\n\n') }],
   }

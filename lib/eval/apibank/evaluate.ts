@@ -1,7 +1,7 @@
 // API-Bank on a model: prompts out, answers in, verdicts by both rules, counts.
 
-import { type AnswerStore, askAll } from '../answer-store.js'
-import type { Answer, Asker, AskProgress } from '../asker.js'
+import type { Answer, Asker } from '../asker.js'
+import { askAndJudge, type BenchmarkSettings, type JudgedRun } from '../benchmark.js'
 import { type Handler, plainName, readJsonCalls, withoutThought } from '../tool-calls.js'
 import { type ApiBankDataset, parametersOf } from './dataset.js'
 import { type OfficialVerdict, officialVerdict } from './official.js'
@@ -9,17 +9,6 @@ import { asText, readCalls } from './parse.js'
 import { isPortableMatch, portableDifference } from './portable.js'
 import { apiBankQuestion } from './prompts.js'
 import type { ApiBankQuestion, ApiCall, Category } from './types.js'
-
-export interface ApiBankSettings {
-  handler: Handler
-  /** Under `qwen-fc`: APIs go to the endpoint as native tools. Default false. */
-  native?: boolean
-  /** At most so many questions of each category. */
-  limit?: number
-  store?: AnswerStore
-  onProgress?: (progress: AskProgress) => void
-  signal?: AbortSignal
-}
 
 /** One question, answered and judged. */
 export interface Judged {
@@ -34,38 +23,26 @@ export interface Judged {
   official: OfficialVerdict
 }
 
-export interface ApiBankReport {
+export interface ApiBankReport extends JudgedRun<Category, Judged> {
   model: string
   handler: Handler
-  judged: Map<Category, Judged[]>
   /** Questions that each category has; more than were asked under a limit. */
   of: Map<Category, number>
-  /** Answers that were stored before and not asked again. */
-  stored: number
 }
 
 /** Asks every question in one request and judges the answers; stored answers are not asked again. */
 export async function evaluateApiBank(
   asker: Asker,
   dataset: ApiBankDataset,
-  settings: ApiBankSettings,
+  settings: BenchmarkSettings,
 ): Promise<ApiBankReport> {
-  const { handler, native = false, limit, store, onProgress, signal } = settings
-  const picked = [...dataset.questions].flatMap(([, questions]) => questions.slice(0, limit))
-  const asked = picked.map((question) => apiBankQuestion(question, handler, native))
-  const { answers, stored } = await askAll(asker, asked, {
-    ...(store && { store }),
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
+  const { handler, native = false } = settings
+  const run = await askAndJudge(asker, dataset.questions, settings, {
+    ask: (question: ApiBankQuestion) => apiBankQuestion(question, handler, native),
+    judge: (question, answer) => judgeAnswer(question, answer, handler, dataset.tokens),
   })
-  const judged = new Map<Category, Judged[]>()
-  for (const [i, question] of picked.entries()) {
-    const list = judged.get(question.category) ?? []
-    judged.set(question.category, list)
-    list.push(judgeAnswer(question, answers[i] as Answer, handler, dataset.tokens))
-  }
   const of = new Map([...dataset.questions].map(([category, list]) => [category, list.length]))
-  return { model: asker.name, handler, judged, of, stored }
+  return { ...run, model: asker.name, handler, of }
 }
 
 /** The verdicts on an answer. */

@@ -3,11 +3,9 @@
 //   pred/MODEL/level-1-api.jsonl          one line a question: file, id, what was asked, `pred`
 //   score/MODEL/level-1-api_score.json    accuracies and the official evaluator's counts of errors, then one line a failure
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fail } from '../../errors.js'
+import { join } from 'node:path'
 import type { JsonObject } from '../../text/json.js'
-import { fromPlain, printJson } from '../../text/json-print.js'
+import { jsonLine, record, writeText } from '../output.js'
 import type { ApiBankReport, Judged } from './evaluate.js'
 
 /**
@@ -24,8 +22,6 @@ export function writeApiBankFiles(folder: string, { model, judged }: ApiBankRepo
     writeLines(join(folder, 'score', name, `${level}_score.json`), [scores(list), ...failures.map(failureLine)])
   }
 }
-
-const record = (value: Record<string, unknown>): JsonObject => fromPlain(value) as JsonObject
 
 /** The dialogue's file and the question's place in it, out of `level-1/FILE/ID`. */
 function place(id: string): { file: string; id: number } {
@@ -66,10 +62,5 @@ function failureLine({ question, answer, portable, difference, official }: Judge
 }
 
 function writeLines(file: string, lines: readonly JsonObject[]): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, lines.map((line) => `${printJson(line, { ensureAscii: false })}\n`).join(''))
-  } catch (error) {
-    fail('Error', 'ERR_IO', `[api-bank] cannot write ${file}: ${(error as Error).message}`, error)
-  }
+  writeText('api-bank', file, lines.map((line) => `${jsonLine(line)}\n`).join(''))
 }

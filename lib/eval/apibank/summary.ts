@@ -1,7 +1,7 @@
 // A report as rows for people: both rules with intervals, where they differ, the paper's figures; and its failures.
 
 import { printJson } from '../../text/json-print.js'
-import type { FailureEntry } from '../failures-page.js'
+import { type FailureEntry, shownAnswer } from '../failures-page.js'
 import { type Estimate, wilson } from '../intervals.js'
 import type { ApiBankReport, Judged } from './evaluate.js'
 
@@ -101,7 +101,6 @@ export function failuresOf({ judged }: ApiBankReport): FailureEntry[] {
 }
 
 function failure({ question, answer, portable, difference, official }: Judged): FailureEntry {
-  const calls = answer.calls?.map(({ name, arguments: source }) => `${name} ${source}`) ?? []
   const verdict = (valid: boolean, reason: string) => (valid ? 'right' : `wrong: ${reason}`)
   return {
     id: question.id,
@@ -112,7 +111,7 @@ function failure({ question, answer, portable, difference, official }: Judged): 
       `by the official rule ${verdict(official.valid, official.error)}`,
     ],
     question: question.input,
-    answer: [answer.text, ...calls].filter((part) => part !== '').join('\n') || '(nothing)',
+    answer: shownAnswer(answer),
     expected: question.expected,
     more: [{ title: 'APIs', text: question.apis.map((api) => printJson(api)).join('\n\n') }],
   }

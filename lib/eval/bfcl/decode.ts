@@ -1,13 +1,10 @@
+import type { Handler } from '../tool-calls.js'
 import type { BfclVersion, Language } from './categories.js'
 import type { Decoded } from './check.js'
 import { decodePrompt } from './decode/prompt.js'
 import { decodeQwen, decodeToolN1 } from './decode/tool-calls.js'
 
 export { loadGrammars } from './decode/tree-sitter.js'
-
-/** How a model is asked and its answers read: Tool-N1's own form, Qwen's function calling, BFCL's default prompt. */
-export const handlers = ['tool-n1', 'qwen-fc', 'prompt'] as const
-export type Handler = (typeof handlers)[number]
 
 /**
  * The calls of an answer as the handler's official decoder reads them: a list of `{name: {argument: value}}`, or another value where the

@@ -3,26 +3,16 @@
 import { parseJson } from '../../text/json.js'
 import type { PyDict } from '../../text/python/value.js'
 import { fromJson } from '../../text/python/value.js'
-import { type AnswerStore, askAll } from '../answer-store.js'
-import type { Answer, Asker, AskProgress } from '../asker.js'
+import type { Answer, Asker } from '../asker.js'
+import { askAndJudge, type BenchmarkSettings, type JudgedRun } from '../benchmark.js'
+import type { Handler } from '../tool-calls.js'
 import type { Counts } from './aggregate.js'
 import { type BfclVersion, type Category, categoryName, languageOf } from './categories.js'
 import { type Decoded, judge } from './check.js'
 import type { BfclDataset } from './dataset.js'
-import { decodeAnswer, type Handler, loadGrammars } from './decode.js'
+import { decodeAnswer, loadGrammars } from './decode.js'
 import { bfclQuestion } from './prompts.js'
 import type { BfclQuestion, Verdict } from './types.js'
-
-export interface BfclSettings {
-  handler: Handler
-  /** Under `qwen-fc`: tools go to the endpoint natively, its own calls are what is judged. Default false. */
-  native?: boolean
-  /** At most so many questions of each category. */
-  limit?: number
-  store?: AnswerStore
-  onProgress?: (progress: AskProgress) => void
-  signal?: AbortSignal
-}
 
 /** One question, answered and judged. */
 export interface Judged {
@@ -34,60 +24,45 @@ export interface Judged {
   verdict: Verdict
 }
 
-export interface BfclReport {
+export interface BfclReport extends JudgedRun<Category, Judged> {
   model: string
   version: BfclVersion
   handler: Handler
-  judged: Map<Category, Judged[]>
   /** By the version's category names. */
   counts: Counts
-  /** Answers that were stored before and not asked again. */
-  stored: number
-  /** Questions that the model could not be asked: counted as wrong. */
-  unasked: Judged[]
 }
 
 /**
  * Asks every question of the data set in one request and judges the answers. Stored answers are not asked again; the verdicts are computed
  * from the answers each time.
  */
-export async function evaluateBfcl(asker: Asker, dataset: BfclDataset, settings: BfclSettings): Promise<BfclReport> {
-  const { handler, native = false, limit, store, onProgress, signal } = settings
+export async function evaluateBfcl(
+  asker: Asker,
+  dataset: BfclDataset,
+  settings: BenchmarkSettings,
+): Promise<BfclReport> {
+  const { handler, native = false } = settings
   const { version } = dataset
-  const picked = [...dataset.questions].flatMap(([, questions]) => questions.slice(0, limit))
-  const ids = uniqueIds(picked)
-  const asked = picked.map((question, i) => ({ ...bfclQuestion(question, { handler, version, native }), id: ids[i]! }))
+  const unique = uniqueIds()
   if (handler === 'prompt') await loadGrammars()
-  const { answers, stored } = await askAll(asker, asked, {
-    ...(store && { store }),
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
+  const run = await askAndJudge(asker, dataset.questions, settings, {
+    ask: (question: BfclQuestion) => ({
+      ...bfclQuestion(question, { handler, version, native }),
+      id: unique(question.id),
+    }),
+    judge: (question, answer) => judgeAnswer(question, answer, { handler, version, native }),
   })
-  const judged = new Map<Category, Judged[]>()
-  for (const [i, question] of picked.entries()) {
-    const list = judged.get(question.category) ?? []
-    judged.set(question.category, list)
-    list.push(judgeAnswer(question, answers[i]!, { handler, version, native }))
-  }
-  return {
-    model: asker.name,
-    version,
-    handler,
-    judged,
-    counts: countsOf(judged, version),
-    stored,
-    unasked: [...judged.values()].flat().filter(({ answer }) => answer.error !== undefined),
-  }
+  return { ...run, model: asker.name, version, handler, counts: countsOf(run.judged, version) }
 }
 
-/** One of version 3's ids stands for two questions. */
-function uniqueIds(questions: readonly BfclQuestion[]): string[] {
+/** One of version 3's ids stands for two questions: the second time it gets a number behind. */
+function uniqueIds(): (id: string) => string {
   const seen = new Map<string, number>()
-  return questions.map(({ id }) => {
+  return (id) => {
     const times = (seen.get(id) ?? 0) + 1
     seen.set(id, times)
     return times === 1 ? id : `${id}~${times}`
-  })
+  }
 }
 
 /** The verdict on an answer. Java and JavaScript under `prompt` need `loadGrammars()` before. */

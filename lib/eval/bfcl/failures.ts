@@ -1,6 +1,6 @@
 import { printJson } from '../../text/json-print.js'
 import { pyRepr } from '../../text/python/repr.js'
-import type { FailureEntry } from '../failures-page.js'
+import { type FailureEntry, shownAnswer } from '../failures-page.js'
 import { categoryName, isRelevance } from './categories.js'
 import type { BfclReport, Judged } from './evaluate.js'
 
@@ -12,14 +12,13 @@ export function failuresOf(report: BfclReport): FailureEntry[] {
 }
 
 function failure({ question, answer, verdict }: Judged, { version }: BfclReport): FailureEntry {
-  const calls = answer.calls?.map(({ name, arguments: source }) => `${name} ${source}`) ?? []
   return {
     id: question.id,
     category: categoryName(question.category, version),
     errorType: verdict.errorType ?? '',
     reasons: verdict.errors,
     question: question.messages.map(({ role, content }) => `${role}: ${content}`).join('\n\n'),
-    answer: [answer.text, ...calls].filter((text) => text !== '').join('\n') || '(nothing)',
+    answer: shownAnswer(answer),
     expected: expected(question),
     more: [{ title: 'Functions', text: question.functions.map((description) => printJson(description)).join('\n\n') }],
   }

@@ -6,13 +6,11 @@
 //
 // Version 4 sorts the files into groups (non_live, live), version 3 does not.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fail } from '../../errors.js'
+import { join } from 'node:path'
 import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
-import { fromPlain, printJson } from '../../text/json-print.js'
 import { toJson } from '../../text/python/json.js'
 import { pyRepr, reprFloat } from '../../text/python/repr.js'
+import { jsonLine, record, writeText } from '../output.js'
 import { aggregate } from './aggregate.js'
 import { type BfclVersion, type Category, categoryName, isRelevance } from './categories.js'
 import type { BfclReport, Judged } from './evaluate.js'
@@ -36,7 +34,7 @@ export function writeBfclFiles(folder: string, report: BfclReport): void {
   for (const [name, row] of Object.entries(csvRows(report))) {
     const header = Object.keys(row)
     const text = [header, Object.values(row)].map((cells) => cells.join(',')).join('\n')
-    write(join(folder, 'score', `${name}.csv`), text)
+    writeText('bfcl', join(folder, 'score', `${name}.csv`), text)
   }
 }
 
@@ -120,8 +118,6 @@ function promptOf({ id, messages, functions }: BfclQuestion): JsonObject {
   return record({ id, question: [messages], function: [...functions] })
 }
 
-const record = (value: Record<string, unknown>): JsonObject => fromPlain(value) as JsonObject
-
 /** The leaderboard's columns around the scores; what only a leaderboard knows is "N/A". */
 function csvRows(report: BfclReport): Record<string, Record<string, string>> {
   const name = report.model.replaceAll(/[,\n\r"]/g, ' ')
@@ -161,14 +157,5 @@ function latencyCells({ judged }: BfclReport): Record<string, string> {
 }
 
 function writeLines(file: string, lines: readonly JsonObject[]): void {
-  write(file, lines.map((line) => `${printJson(line, { ensureAscii: false })}\n`).join(''))
-}
-
-function write(file: string, text: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, text)
-  } catch (error) {
-    fail('Error', 'ERR_IO', `[bfcl] cannot write ${file}: ${(error as Error).message}`, error)
-  }
+  writeText('bfcl', file, lines.map((line) => `${jsonLine(line)}\n`).join(''))
 }

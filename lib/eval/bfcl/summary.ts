@@ -24,20 +24,6 @@ export function categoryRows({ counts, version }: BfclReport): CategoryRow[] {
   })
 }
 
-export function categoryTotals(report: BfclReport): { correct: number; total: number } {
-  const counts = [...report.counts.values()]
-  const sum = (key: 'correct' | 'total') => counts.reduce((total, count) => total + count[key], 0)
-  return { correct: sum('correct'), total: sum('total') }
-}
-
-export function tokensOf(report: BfclReport): { prompt: number; answer: number } {
-  const answers = [...report.judged.values()].flat().map(({ answer }) => answer)
-  return {
-    prompt: answers.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
-    answer: answers.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
-  }
-}
-
 interface TextTable {
   header: string[]
   rows: string[][]

@@ -4,16 +4,17 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Answer, Asker, AskOptions, Question } from '../../../lib/eval/asker.js'
+import type { BenchmarkSettings } from '../../../lib/eval/benchmark.js'
 import { aggregate, paperScores, percentCell } from '../../../lib/eval/bfcl/aggregate.js'
 import { type BfclVersion, categories, isRelevance } from '../../../lib/eval/bfcl/categories.js'
 import { type BfclDataset, loadBfcl } from '../../../lib/eval/bfcl/dataset.js'
-import type { Handler } from '../../../lib/eval/bfcl/decode.js'
-import { type BfclSettings, evaluateBfcl } from '../../../lib/eval/bfcl/evaluate.js'
+import { evaluateBfcl } from '../../../lib/eval/bfcl/evaluate.js'
 import { failuresOf } from '../../../lib/eval/bfcl/failures.js'
 import { writeBfclFiles } from '../../../lib/eval/bfcl/files.js'
 import { categoryTable, paperTable } from '../../../lib/eval/bfcl/summary.js'
 import type { BfclQuestion } from '../../../lib/eval/bfcl/types.js'
 import { failuresPage } from '../../../lib/eval/failures-page.js'
+import type { Handler } from '../../../lib/eval/tool-calls.js'
 import { printJson } from '../../../lib/text/json-print.js'
 import { toJson } from '../../../lib/text/python/json.js'
 import { pyRepr } from '../../../lib/text/python/repr.js'
@@ -106,7 +107,7 @@ test('nothing said is right for irrelevance alone, under every form', async () =
   }
 })
 
-async function evaluated(say: (question: BfclQuestion) => Partial<Answer>, settings: Partial<BfclSettings> = {}) {
+async function evaluated(say: (question: BfclQuestion) => Partial<Answer>, settings: Partial<BenchmarkSettings> = {}) {
   const dataset = await load('v4', ['multiple'])
   const list = listOf(dataset)
   const asker = new Scripted((i) => say(list[i]!))
