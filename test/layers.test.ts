@@ -18,6 +18,7 @@ const layers = [
   ['reward', 'data', 'text', 'formats'],
   ['nn'],
   ['batch.ts', 'batch'],
+  ['conformance'],
   ['tensor'],
   ['errors.ts'],
 ]

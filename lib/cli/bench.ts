@@ -42,6 +42,17 @@ function memoryOf(text: string): number {
   )
 }
 
+/** Flags of `bench ops`. */
+export interface OpsFlags {
+  op?: string[]
+  device: string
+  dtype: string
+  seconds?: number
+  compare?: string
+  html?: string
+  json?: boolean
+}
+
 /** Refuses counts that no benchmark can run with. */
 function counts<T extends Record<string, number>>(values: T): T {
   for (const [name, value] of Object.entries(values))
@@ -94,7 +105,8 @@ Examples:
   $ callgrad bench step --model shape:smollm2-135m --prompts 4 --group 8 --prompt-len 600 --new-tokens 96 --json
   $ callgrad bench decode --model M --sequences 64 --prompt 256 --new 64 --shared-prompt
   $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512
-  $ callgrad bench ops --op attention rmsNorm
+  $ callgrad bench ops --op attention rmsNorm --compare old.json
+  $ callgrad bench ops --device simt --html roofline.html
   $ callgrad bench bfcl --data bfcl`,
     )
 
@@ -164,21 +176,16 @@ Examples:
 
   bench
     .command('ops')
-    .description("single ops at a model's shapes, against roofs measured in the same run")
+    .description("single ops at a model's shapes: checked, then timed against roofs of the same run; on simt counted")
     .option('--op <name...>', 'only these ops')
     .option('--device <device>', 'auto, cpu, cuda:0, simt', 'auto')
     .option('--dtype <dtype>', 'auto (both), fp32, bf16', 'auto')
     .option('--seconds <s>', 'time given to each measurement', parseNumber)
+    .option('--compare <file>', 'an earlier --json of the same device: what has changed beyond noise')
+    .option('--html <file>', 'write a page with the roofline')
     .option('--json', 'print one line of JSON')
-    .action(async (o: { op?: string[]; device: string; dtype: string; seconds?: number; json?: boolean }) => {
-      const dtype = dtypeOf(o.dtype)
-      const { benchOps, formatOpBench } = await import('./bench/ops.js')
-      const report = await benchOps({
-        device: o.device,
-        ...(o.op && { ops: o.op }),
-        ...(dtype !== 'auto' && { dtypes: [dtype] }),
-        ...(o.seconds !== undefined && { seconds: o.seconds }),
-      })
-      console.log(o.json ? JSON.stringify(report) : formatOpBench(report))
+    .action(async (o: OpsFlags) => {
+      const { runOpsCommand } = await import('./bench/ops-command.js')
+      await runOpsCommand(o, dtypeOf(o.dtype))
     })
 }

@@ -12,15 +12,18 @@ export function deviceCounters(device: Device, start: boolean): KernelCounts[] {
   return native.count(device.index, start)
 }
 
-/** An H100 SXM: HBM3 at 3.35 TB/s, dense bf16 tensor cores at 989 TFLOP/s (its data sheet). */
-const h100 = { bytesPerSecond: 3.35e12, mmaFlopsPerSecond: 989e12 }
+/**
+ * Roofs of an H100 SXM: HBM3 at 3.35 TB/s, dense bf16 tensor cores at 989 TFLOP/s, fp32 outside of them at 67 TFLOP/s (NVIDIA's H100
+ * data sheet, which states the tensor cores with sparsity, twice of this).
+ */
+export const h100 = { bytesPerSecond: 3.35e12, mmaFlopsPerSecond: 989e12, f32FlopsPerSecond: 67e12 } as const
 
 /**
- * Seconds below which an H100 SXM cannot run these launches: every different sector moves once, or the tensor cores do their work,
- * whichever takes longer. Needs the memory counts of the checked build.
+ * Seconds below which an H100 SXM cannot run these launches: every different sector moves once, or the tensor cores do their work, or
+ * `flops` fp32 operations outside of them are done, whichever takes longest. Needs the memory counts of the checked build.
  */
-export function h100LowerBound(counts: KernelCounts): number {
+export function h100LowerBound(counts: KernelCounts, flops = 0): number {
   const bytes = (counts.readUnique + counts.writeUnique) * 32
-  const flops = counts.mma * 2 * 16 * 8 * 16
-  return Math.max(bytes / h100.bytesPerSecond, flops / h100.mmaFlopsPerSecond)
+  const products = counts.mma * 2 * 16 * 8 * 16
+  return Math.max(bytes / h100.bytesPerSecond, products / h100.mmaFlopsPerSecond, flops / h100.f32FlopsPerSecond)
 }

@@ -1,6 +1,6 @@
+import { invoke, outputsOf } from '../../lib/conformance/harness.js'
 import { native } from '../../lib/tensor/native.js'
 import { type DType, dtypes, empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
-import { invoke, outputsOf } from '../native/harness.js'
 import { numbers, sizes, strange } from './random.js'
 import { memoryLimit } from './tensor-calls.js'
 import { place, type ValidCall } from './valid-calls.js'

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { table } from '../../lib/conformance/harness.js'
 import { runModuleText } from '../native/children.js'
-import { table } from '../native/harness.js'
 import { testDevice } from '../support/device.js'
 import { unknownTables } from './op-calls.js'
 import { run } from './run.js'

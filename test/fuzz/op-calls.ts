@@ -1,6 +1,6 @@
+import { callPositional, dtypeOf, invoke, outputsOf } from '../../lib/conformance/harness.js'
 import type { NativeOp } from '../../lib/tensor/native.js'
 import { type DType, dtypes, empty, Tensor } from '../../lib/tensor/tensor.js'
-import { callPositional, dtypeOf, invoke, outputsOf } from '../native/harness.js'
 import { numbers, sizes, strange, tableValues } from './random.js'
 import { place, upload, type ValidCall } from './valid-calls.js'
 import type { Code, World } from './world.js'

@@ -1,4 +1,4 @@
-import { random } from '../native/row.js'
+import { random } from '../../lib/conformance/row.js'
 
 /** Reproducible choices. */
 export class Random {

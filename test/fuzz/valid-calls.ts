@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
+import { callOf, dtypeOf, invoke, opNamed, outputsOf, table } from '../../lib/conformance/harness.js'
+import type { Input, OpCase, OpRow } from '../../lib/conformance/row.js'
+import { conformanceRows } from '../../lib/conformance/rows.js'
 import type { NativeOp } from '../../lib/tensor/native.js'
 import { type DType, type Tensor, tensor } from '../../lib/tensor/tensor.js'
-import { callOf, dtypeOf, invoke, opNamed, outputsOf, table } from '../native/harness.js'
-import type { Input, OpCase, OpRow } from '../native/row.js'
-import { conformanceRows } from '../native/rows.js'
 import { Finding, type World } from './world.js'
 
 // Calls that are right: the small cases of the conformance table. Each is run once before anything else; among any number

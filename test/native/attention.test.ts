@@ -1,5 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { causal, group } from '../../lib/conformance/attention-case.js'
+import { normal } from '../../lib/conformance/row.js'
 import {
   attention,
   attentionBackward,
@@ -12,8 +14,6 @@ import {
 import { type AttentionSegment, segmentTables } from '../../lib/tensor/segments.js'
 import { type DType, empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
 import { cpuTest, testDevice } from '../support/device.js'
-import { causal, group } from './attention-case.js'
-import { normal } from './row.js'
 
 // What the conformance rows cannot say: equal bits between training, prefill, chunked prefill and decode, and that
 // nothing leaks from keys or rows that a row does not see.

@@ -1,17 +1,18 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { table } from './harness.js'
-import { conformanceRows } from './rows.js'
-import * as checks from './suite.js'
+import { table } from '../../lib/conformance/harness.js'
+import { conformanceRows } from '../../lib/conformance/rows.js'
+import * as checks from '../../lib/conformance/suite.js'
+import { testDevice } from '../support/device.js'
 
-// One table, a row per op. Families hand in their rows by test/native/rows/<family>.ts; an op without one fails here.
+// One table, a row per op. Families hand in their rows by lib/conformance/rows/<family>.ts; an op without one fails here.
 
 const rows = await conformanceRows()
 
 const all = suite('every op of the native table')
 all('has a row', () => {
   const missing = [...table.keys()].filter((op) => !rows.has(op))
-  assert.equal(missing, [], 'ops without a row in test/native/rows')
+  assert.equal(missing, [], 'ops without a row in lib/conformance/rows')
 })
 all('is still there', () => {
   assert.equal(
@@ -25,13 +26,16 @@ all.run()
 for (const row of rows.values()) {
   if (!table.has(row.op)) continue
   const it = suite(row.op)
-  it('equals the float64 reference', () => checks.matchesReference(row))
-  if (checks.takesBFloat16(row)) it('loses no more in bf16 than plain bf16', () => checks.bfloat16IsAsGoodAsPlain(row))
-  it('gives the same bits twice', () => checks.repeatsBitwise(row))
-  if (!row.skip?.includes('strided')) it('takes strided rows', () => checks.stridedEqualsDense(row))
-  if (!row.skip?.includes('nonFinite')) it('passes on what is not finite', () => checks.nonFiniteValuesComeThrough(row))
+  it('equals the float64 reference', async () => void (await checks.matchesReference(row, testDevice)))
+  if (checks.takesBFloat16(row))
+    it('loses no more in bf16 than plain bf16', async () =>
+      void (await checks.bfloat16IsAsGoodAsPlain(row, testDevice)))
+  it('gives the same bits twice', () => checks.repeatsBitwise(row, testDevice))
+  if (!row.skip?.includes('strided')) it('takes strided rows', () => checks.stridedEqualsDense(row, testDevice))
+  if (!row.skip?.includes('nonFinite'))
+    it('passes on what is not finite', () => checks.nonFiniteValuesComeThrough(row, testDevice))
   if (row.gradient) it('is the derivative', () => checks.gradientIsTheDerivative(row))
-  if (row.rowwise) it('keeps rows apart', () => checks.rowsAreIndependent(row))
-  it('refuses wrong arguments', () => checks.wrongArgumentsAreErrors(row))
+  if (row.rowwise) it('keeps rows apart', () => checks.rowsAreIndependent(row, testDevice))
+  it('refuses wrong arguments', () => checks.wrongArgumentsAreErrors(row, testDevice))
   it.run()
 }

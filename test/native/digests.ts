@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { runCase } from './harness.js'
-import { conformanceRows } from './rows.js'
-import { takesBFloat16 } from './suite.js'
+import { runCase } from '../../lib/conformance/harness.js'
+import { conformanceRows } from '../../lib/conformance/rows.js'
+import { takesBFloat16 } from '../../lib/conformance/suite.js'
+import { testDevice } from '../support/device.js'
 
 /** One line per case of every row: a digest of all output bits. */
 export async function digestLines(): Promise<string[]> {
@@ -10,7 +11,7 @@ export async function digestLines(): Promise<string[]> {
     for (const c of row.cases) {
       for (const float of takesBFloat16(row) ? (['f32', 'bf16'] as const) : (['f32'] as const)) {
         const hash = createHash('sha256')
-        for (const [name, values] of Object.entries(await runCase(row.op, c, { float }))) {
+        for (const [name, values] of Object.entries(await runCase(row.op, c, { device: testDevice, float }))) {
           hash.update(name).update(new Uint8Array(values.buffer))
         }
         lines.push(`${row.op}, ${c.name}, ${float}: ${hash.digest('hex').slice(0, 16)}`)

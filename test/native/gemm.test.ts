@@ -1,5 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { normal } from '../../lib/conformance/row.js'
 import {
   linear,
   linearBackwardInput,
@@ -11,7 +12,6 @@ import {
 import { type DType, type Tensor, tensor } from '../../lib/tensor/tensor.js'
 import { cpuTest, testDevice } from '../support/device.js'
 import { runModuleText } from './children.js'
-import { normal } from './row.js'
 
 // What training stands on: a row's bits depend on nothing but the row, packed weights are the plain ones, and both
 // GEMMs compute the same thing.
@@ -225,7 +225,7 @@ test('targets outside the vocabulary are errors that name the row', async () => 
 })
 
 const [suite, matmulRows, headRows] = ['suite.js', 'rows/matmul.js', 'rows/linear-logprob.js'].map(
-  (file) => new URL(file, import.meta.url).href,
+  (file) => new URL(`../../lib/conformance/${file}`, import.meta.url).href,
 )
 
 /** What conformance.test.ts checks of these ops that a GEMM can break. */
@@ -233,10 +233,10 @@ const checks = `
 const checks = await import(${JSON.stringify(suite)})
 for (const file of ${JSON.stringify([matmulRows, headRows])}) {
   for (const row of (await import(file)).rows) {
-    await checks.matchesReference(row)
-    if (checks.takesBFloat16(row)) await checks.bfloat16IsAsGoodAsPlain(row)
-    await checks.repeatsBitwise(row)
-    await checks.stridedEqualsDense(row)
+    await checks.matchesReference(row, 'cpu')
+    if (checks.takesBFloat16(row)) await checks.bfloat16IsAsGoodAsPlain(row, 'cpu')
+    await checks.repeatsBitwise(row, 'cpu')
+    await checks.stridedEqualsDense(row, 'cpu')
   }
 }
 `

@@ -1,9 +1,9 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { normal } from '../../lib/conformance/row.js'
 import { add, copy, rmsNorm, rmsNormBackward, swiglu, swigluBackward } from '../../lib/tensor/ops.generated.js'
 import { type Tensor, tensor } from '../../lib/tensor/tensor.js'
 import { testDevice } from '../support/device.js'
-import { normal } from './row.js'
 
 // Outputs may be given tensors that are also inputs: the graph saves memory so.
 

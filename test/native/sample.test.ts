@@ -1,11 +1,11 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { argmax, distribution, type Filters } from '../../lib/conformance/reference/sample.js'
+import { normal } from '../../lib/conformance/row.js'
 import { device } from '../../lib/tensor/device.js'
 import { linear, linearLogprob, packWeight, sample } from '../../lib/tensor/ops.generated.js'
 import { tensor } from '../../lib/tensor/tensor.js'
 import { testDevice } from '../support/device.js'
-import { argmax, distribution, type Filters } from './reference/sample.js'
-import { normal } from './row.js'
 
 const cpu = { device: testDevice }
 

@@ -1,4 +1,4 @@
-import { type AttentionSegment, encodeSegments } from '../../lib/tensor/segments.js'
+import { type AttentionSegment, encodeSegments } from '../tensor/segments.js'
 
 /** Attention problems that the conformance rows and the tests of bitwise equality share. */
 export interface AttentionCase {

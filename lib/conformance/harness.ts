@@ -1,7 +1,6 @@
-import { type NativeOp, native } from '../../lib/tensor/native.js'
-import * as generated from '../../lib/tensor/ops.generated.js'
-import { type DType, empty, narrow, type Tensor, tensor, widen } from '../../lib/tensor/tensor.js'
-import { testDevice } from '../support/device.js'
+import { type NativeOp, native } from '../tensor/native.js'
+import * as generated from '../tensor/ops.generated.js'
+import { type DType, empty, narrow, type Tensor, tensor, widen } from '../tensor/tensor.js'
 import type { Call, Input, OpCase, Values } from './row.js'
 
 // Calls an op of the native table by name, the way the generated functions are called.
@@ -73,19 +72,19 @@ interface Placed {
 }
 
 /** A view with guard columns before and behind each row. */
-function placeStrided(shape: readonly number[], dtype: DType): Placed {
+function placeStrided(shape: readonly number[], dtype: DType, device: string): Placed {
   const rows = shape[0] ?? 1
   const width = shape.slice(1).reduce((a, b) => a * b, 1)
-  const buffer = empty([rows, width + 2 * guard], { device: testDevice, dtype })
+  const buffer = empty([rows, width + 2 * guard], { device, dtype })
   generated.fill(buffer, { value: guardValue })
   return { buffer, tensor: buffer.view(shape, rows ? guard : 0, width + 2 * guard) }
 }
 
-function place(input: Input, dtype: DType, strided: boolean): Placed {
+function place(input: Input, dtype: DType, strided: boolean, device: string): Placed {
   const data = dtype === 'i32' || dtype === 'u8' ? Int32Array.from(input.values) : Float32Array.from(input.values)
-  const dense = tensor(dtype === 'u8' ? Uint8Array.from(data) : data, input.shape, { device: testDevice, dtype })
+  const dense = tensor(dtype === 'u8' ? Uint8Array.from(data) : data, input.shape, { device, dtype })
   if (!strided || input.shape.length < 2) return { tensor: dense, buffer: null }
-  const placed = placeStrided(input.shape, dtype)
+  const placed = placeStrided(input.shape, dtype, device)
   generated.copy(dense, placed.tensor)
   dense.dispose()
   return placed
@@ -103,6 +102,7 @@ async function guardsHold({ buffer, tensor: t }: Placed): Promise<boolean> {
 }
 
 export interface RunOptions {
+  device: string
   float?: 'f32' | 'bf16'
   /** Give every strided input, inout and output of two or more dimensions rows with guard columns around them. */
   strided?: boolean
@@ -112,13 +112,13 @@ export interface RunOptions {
 export async function runCase(
   name: string,
   c: OpCase,
-  { float = 'f32', strided = false }: RunOptions = {},
+  { device, float = 'f32', strided = false }: RunOptions,
 ): Promise<Outcome> {
   const op = opNamed(name)
   const placed: Record<string, Placed> = {}
   for (const [key, input] of Object.entries(c.inputs)) {
     const declared = op.inputs.find((i) => i.name === key)
-    placed[key] = place(input, dtypeOf(op, key, input, float), strided && !!declared?.strided)
+    placed[key] = place(input, dtypeOf(op, key, input, float), strided && !!declared?.strided, device)
   }
   const tensors = Object.fromEntries(Object.entries(placed).map(([key, p]) => [key, p.tensor]))
   let result = outputsOf(op, invoke(op, tensors, { ...c.attrs }))
@@ -126,11 +126,11 @@ export async function runCase(
   if (strided) {
     // a second call into outputs of our own; inouts start again from their inputs
     for (const [key, t] of Object.entries(result)) {
-      out[key] = t.shape.length < 2 || t.layout ? { tensor: t, buffer: null } : placeStrided(t.shape, t.dtype)
+      out[key] = t.shape.length < 2 || t.layout ? { tensor: t, buffer: null } : placeStrided(t.shape, t.dtype, device)
     }
     for (const [key, p] of Object.entries(placed)) {
       if (!op.inputs.find((i) => i.name === key)?.inout) continue
-      const again = place(c.inputs[key]!, p.tensor.dtype, false)
+      const again = place(c.inputs[key]!, p.tensor.dtype, false, device)
       generated.copy(again.tensor, p.tensor)
       again.tensor.dispose()
     }

@@ -1,3 +1,4 @@
+import { floats } from '../bench.js'
 import * as reference from '../reference/norm.js'
 import { type Call, constant, type Input, normal, type OpCase, type OpRow } from '../row.js'
 
@@ -69,6 +70,35 @@ function derivative(call: Call) {
 }
 
 export const rows: OpRow[] = [
-  { op: 'rmsNorm', cases: forwardCases, reference: reference.rmsNorm, rowwise: ['x', 'residual'] },
-  { op: 'rmsNormBackward', cases: backwardCases, reference: reference.rmsNormBackward, gradient: derivative },
+  {
+    op: 'rmsNorm',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        x: m.normal([s.rows, s.hidden]),
+        w: m.normal([s.hidden]),
+        residual: m.normal([s.rows, s.hidden]),
+      }),
+    },
+    cases: forwardCases,
+    reference: reference.rmsNorm,
+    rowwise: ['x', 'residual'],
+  },
+  {
+    op: 'rmsNormBackward',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        dy: m.normal([s.rows, s.hidden]),
+        s: m.normal([s.rows, s.hidden]),
+        w: m.normal([s.hidden]),
+        rstd: m.normal([s.rows], 'f32'),
+        dw: m.normal([s.hidden], 'f32'),
+        dSum: m.normal([s.rows, s.hidden]),
+      }),
+    },
+    cases: backwardCases,
+    reference: reference.rmsNormBackward,
+    gradient: derivative,
+  },
 ]

@@ -1,3 +1,4 @@
+import { floats, range } from '../bench.js'
 import * as reference from '../reference/elementwise.js'
 import { constant, integers, normal, type OpRow } from '../row.js'
 
@@ -13,12 +14,14 @@ const moved = [
 export const rows: OpRow[] = [
   {
     op: 'add',
+    bench: { dtypes: floats, inputs: (m, s) => ({ a: m.normal([s.rows, s.hidden]), b: m.normal([s.rows, s.hidden]) }) },
     cases: shapes.map((s) => ({ name: `[${s}]`, inputs: { a: normal(s, 1), b: normal(s, 2) } })),
     reference: reference.add,
     rowwise: ['a', 'b'],
   },
   {
     op: 'fill',
+    bench: { dtypes: floats, inputs: (m, s) => ({ x: m.uninitialised([s.rows, s.intermediate]) }) },
     cases: [
       ...shapes.map((s) => ({ name: `[${s}]`, inputs: { x: normal(s, 1) }, attrs: { value: 0.375 } })),
       { name: 'whole numbers', inputs: { x: integers([59], 1, 9) }, attrs: { value: -7 } },
@@ -28,6 +31,10 @@ export const rows: OpRow[] = [
   },
   {
     op: 'copy',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({ x: m.normal([s.rows, s.intermediate]), into: m.uninitialised([s.rows, s.intermediate]) }),
+    },
     cases: [
       ...shapes.map((s) => ({ name: `[${s}]`, inputs: { x: normal(s, 1), into: constant(s, 0) } })),
       { name: 'whole numbers', inputs: { x: integers([111], 1, 99), into: constant([111], 0, 'i32') } },
@@ -38,6 +45,7 @@ export const rows: OpRow[] = [
   },
   {
     op: 'gatherRows',
+    bench: { dtypes: floats, inputs: (m, s) => ({ x: m.normal([s.rows, s.hidden]), rows: m.random(s.rows, s.rows) }) },
     cases: [
       ...moved.map((s) => ({ name: `[${s}]`, inputs: { x: normal(s, 1), rows: integers([11], 2, s[0]!) } })),
       { name: 'no rows', inputs: { x: normal([3, 4], 1), rows: integers([0], 2, 3) } },
@@ -47,6 +55,14 @@ export const rows: OpRow[] = [
   },
   {
     op: 'scatterRows',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        x: m.normal([s.rows, s.hidden]),
+        rows: m.integers(range(s.rows)),
+        into: m.uninitialised([s.rows, s.hidden]),
+      }),
+    },
     cases: [
       ...moved.map((s) => ({
         name: `[${s}]`,

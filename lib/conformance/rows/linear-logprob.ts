@@ -1,3 +1,5 @@
+import { tensor } from '../../tensor/tensor.js'
+import { floats, type Maker, type OpShapes } from '../bench.js'
 import * as reference from '../reference/linear-logprob.js'
 import { type Call, type Input, integers, normal, type OpCase, type OpRow } from '../row.js'
 
@@ -53,15 +55,32 @@ function derivative(call: Call) {
   return { variables, loss: () => reference.upstreamLoss(call) }
 }
 
+const headOf = (m: Maker, s: OpShapes) => ({
+  h: m.normal([s.scored, s.hidden]),
+  w: m.normal([s.vocab, s.hidden], undefined, 0.05),
+  targets: m.random(s.scored, s.vocab),
+})
+
 export const rows: OpRow[] = [
   {
     op: 'linearLogprob',
+    bench: { dtypes: floats, inputs: (m, s) => headOf(m, s) },
     cases: sizes.map(forward),
     reference: reference.linearLogprob,
     rowwise: ['h', 'targets'],
   },
   {
     op: 'linearLogprobBackward',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        ...headOf(m, s),
+        lse: tensor(new Float32Array(s.scored).fill(11.5), [s.scored], { device: m.device }),
+        entropy: m.normal([s.scored], 'f32'),
+        dLogprob: m.normal([s.scored], 'f32'),
+        dw: m.normal([s.vocab, s.hidden], 'f32'),
+      }),
+    },
     cases: [
       ...sizes.map((size) => backward(size, { dw: true, dEntropy: true })),
       ...sizes.map((size) => backward(size, { dw: true, zeroEvery: 3 })),

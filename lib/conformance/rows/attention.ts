@@ -1,4 +1,7 @@
+import { tensor } from '../../tensor/tensor.js'
 import { type AttentionCase, cases } from '../attention-case.js'
+import { floats, type Maker, type OpShapes, range } from '../bench.js'
+import { pagesSeen } from '../bench-pages.js'
 import { roundBFloat16 } from '../harness.js'
 import * as reference from '../reference/attention.js'
 import { type Call, type Input, normal, type OpCase, type OpRow, type Round } from '../row.js'
@@ -158,14 +161,52 @@ function decode(call: Call, round: Round) {
 
 const many = Array.from({ length: 41 }, (_, i): [number, number] => [Math.floor(i / 19), 1 + ((i * 13) % 70)])
 
+const answers = 8
+
+/** Rows of the prompt, and of each of the answers that see it: a shared-prefix training batch. */
+const partsOf = (s: OpShapes) => {
+  const each = Math.floor((s.rows * 96) / 1368)
+  return { each, prompt: s.rows - answers * each }
+}
+
+function attended(m: Maker, s: OpShapes) {
+  const { each, prompt } = partsOf(s)
+  const answer = (g: number) => [prompt + g * each, prompt + (g + 1) * each, prompt + g * each, 0, 0, 1]
+  return {
+    q: m.normal([s.rows, s.heads, s.headDim]),
+    k: m.normal([s.rows, s.kvHeads, s.headDim]),
+    v: m.normal([s.rows, s.kvHeads, s.headDim]),
+    segments: m.integers([[0, prompt, 0, 0, 0, 0], ...range(answers).map(answer)].flat(), [answers + 1, 6]),
+    spans: m.integers([0, prompt], [1, 2]),
+  }
+}
+
+/** Pairs of a query and a key that it sees. Scores and weighted values are 2 D operations each; backward has five such products. */
+function pairsSeen(s: OpShapes): number {
+  const { each, prompt } = partsOf(s)
+  const causal = (n: number) => (n * (n + 1)) / 2
+  return causal(prompt) + answers * (each * prompt + causal(each))
+}
+
 export const rows: OpRow[] = [
   {
     op: 'attention',
+    bench: { dtypes: floats, inputs: (m, s) => attended(m, s), flops: (s) => 4 * s.headDim * s.heads * pairsSeen(s) },
     cases: [...cases.map((c) => forwardCase(c)), forwardCase(scaled, { scale: 0.7 }), forwardCase(large, {}, 6)],
     reference: forward,
   },
   {
     op: 'attentionBackward',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        ...attended(m, s),
+        out: m.normal([s.rows, s.heads, s.headDim]),
+        lse: tensor(new Float32Array(s.rows * s.heads).fill(7), [s.rows, s.heads], { device: m.device }),
+        dOut: m.normal([s.rows, s.heads, s.headDim]),
+      }),
+      flops: (s) => 10 * s.headDim * s.heads * pairsSeen(s),
+    },
     cases: [...cases.map((c) => backwardCase(c)), backwardCase(scaled, { scale: 0.7 }), backwardCase(large, {}, 6)],
     reference: backward,
     gradient: derivative,
@@ -174,6 +215,11 @@ export const rows: OpRow[] = [
   },
   {
     op: 'decodeAttention',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => pagesSeen(m, s),
+      flops: (s) => 4 * s.headDim * s.heads * s.sequences * s.context,
+    },
     cases: [
       decodeCase(
         'groups, ragged rows',

@@ -1,3 +1,5 @@
+import { floats, range } from '../bench.js'
+import { cacheOf, nextSlots, pageSize, pagesOf } from '../bench-pages.js'
 import { type Call, constant, type Input, normal, type OpCase, type OpRow } from '../row.js'
 
 const ints = (values: number[], shape = [values.length]): Input => ({
@@ -80,6 +82,15 @@ function advance({ inputs }: Call) {
 export const rows: OpRow[] = [
   {
     op: 'kvWrite',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        k: m.normal([s.sequences, s.kvHeads, s.headDim]),
+        v: m.normal([s.sequences, s.kvHeads, s.headDim]),
+        kv: cacheOf(m, s),
+        slots: nextSlots(m, s),
+      }),
+    },
     cases: [
       writeCase('three heads', 59, [9, 3, 16, 64]),
       writeCase('pages of one token', 4, [6, 1, 1, 4]),
@@ -90,6 +101,7 @@ export const rows: OpRow[] = [
   },
   {
     op: 'kvRead',
+    bench: { dtypes: floats, inputs: (m, s) => ({ kv: cacheOf(m, s), slots: nextSlots(m, s) }) },
     cases: [
       { name: 'three heads', inputs: { kv: normal([7, 2, 3, 16, 12], 5), slots: ints([0, 111, -1, 17, 17, 95]) } },
       { name: 'many tokens', inputs: { kv: normal([70, 2, 2, 16, 32], 6), slots: ints(slotsFor(1025, 1120)) } },
@@ -99,6 +111,11 @@ export const rows: OpRow[] = [
   },
   {
     op: 'decodeSlots',
+    bench: {
+      dtypes: ['f32'],
+      inputs: (m, s) => ({ ownPages: pagesOf(m, s), ownLens: m.integers(new Int32Array(s.sequences).fill(s.context)) }),
+      attrs: () => ({ pageSize }),
+    },
     cases: [
       {
         name: 'ends and beginnings of pages',
@@ -112,6 +129,14 @@ export const rows: OpRow[] = [
   },
   {
     op: 'decodeAdvance',
+    bench: {
+      dtypes: ['f32'],
+      inputs: (m, s) => ({
+        rowGroup: m.integers(range(s.sequences)),
+        positions: m.integers(new Int32Array(s.sequences)),
+        ownLens: m.integers(new Int32Array(s.sequences)),
+      }),
+    },
     cases: [
       {
         name: 'active and inactive rows',

@@ -1,6 +1,7 @@
-import type { DType } from '../../lib/tensor/tensor.js'
+import type { DType } from '../tensor/tensor.js'
+import type { BenchCase } from './bench.js'
 
-// What a kernel family hands to the conformance suite: test/native/rows/<family>.ts exports `rows: OpRow[]`.
+// What a kernel family hands to the conformance suite and to `callgrad bench ops`: lib/conformance/rows/<family>.ts exports `rows: OpRow[]`.
 
 /** Elements in row-major order; i32 inputs too. */
 export type Values = Float64Array
@@ -36,6 +37,7 @@ export type Round = (x: number) => number
  */
 export interface OpRow {
   op: string
+  bench: BenchCase
   /** Sizes 1, 59, 97, 111, 1025 and 0 among them. */
   cases: OpCase[]
   /**

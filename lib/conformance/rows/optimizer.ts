@@ -1,3 +1,5 @@
+import { tensor } from '../../tensor/tensor.js'
+import { floats, type Maker } from '../bench.js'
 import { roundBFloat16 } from '../harness.js'
 import * as reference from '../reference/optimizer.js'
 import { type Call, constant, type Input, normal, type OpCase, type OpRow, type Values } from '../row.js'
@@ -37,9 +39,22 @@ function copyIsRounded({ inputs }: Call, outputs: Record<string, Values>): strin
   return i < 0 || Number.isNaN(inputs.gradScale?.values[0]) ? null : `compute[${i}] is not the rounded weight`
 }
 
+/** Weights with their moments and gradient, and the bf16 copy that is written with them. */
+const adamState = (make: Maker, n: number) => ({
+  param: make.normal([n], 'f32'),
+  m: make.normal([n], 'f32', 1e-3),
+  v: tensor(new Float32Array(n).fill(1e-6), [n], { device: make.device }),
+  grad: make.normal([n], 'f32'),
+  compute: make.uninitialised([n], 'bf16'),
+})
+
 export const rows: OpRow[] = [
   {
     op: 'sumSquares',
+    bench: {
+      dtypes: ['f32'],
+      inputs: (m, s) => ({ x: m.normal([16 * s.hidden * s.intermediate], 'f32'), into: m.normal([1], 'f32') }),
+    },
     cases: [
       squares('59 by 97', [59, 97]),
       squares('one element', [1]),
@@ -53,6 +68,7 @@ export const rows: OpRow[] = [
   },
   {
     op: 'clipScale',
+    bench: { dtypes: ['f32'], inputs: (m) => ({ sumSquares: m.normal([1], 'f32') }), attrs: () => ({ maxNorm: 1 }) },
     cases: [
       clip('clips', 25, 1),
       clip('leaves alone', 0.25, 1),
@@ -63,6 +79,10 @@ export const rows: OpRow[] = [
   },
   {
     op: 'scale',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({ x: m.normal([s.rows, s.intermediate]), by: tensor([1], [1], { device: m.device }) }),
+    },
     cases: [
       { name: '59 by 97', inputs: { x: normal([59, 97], 4), by: scalar(0.37) } },
       { name: 'nothing', inputs: { x: normal([0, 5], 4), by: scalar(2) } },
@@ -72,6 +92,11 @@ export const rows: OpRow[] = [
   },
   {
     op: 'adamw',
+    bench: {
+      dtypes: ['bf16'],
+      inputs: (m, s) => adamState(m, 8 * s.hidden * s.intermediate),
+      attrs: () => ({ lr: 1e-6, step: 10 }),
+    },
     cases: [
       adam('59 weights', [59], { gradScale: 0.3 }),
       adam('first step', [1], { attrs: { step: 1 } }),

@@ -1,59 +1,70 @@
-import * as assert from 'uvu/assert'
-import { empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
-import { testDevice } from '../support/device.js'
+import { empty, type Tensor, tensor } from '../tensor/tensor.js'
+import * as assert from './assert.js'
 import { firstDifference, largestError, rms, rmsError } from './compare.js'
 import { callOf, callPositional, dtypeOf, invoke, type Outcome, opNamed, roundBFloat16, runCase } from './harness.js'
 import { type Call, type Input, type OpCase, type OpRow, random } from './row.js'
 
-// The checks of the conformance suite; each takes a row and throws what does not hold.
+// The checks of the conformance suite; each takes a row and the name of a device, and throws what does not hold.
 
 const exact = (x: number) => x
 
-function compare(row: OpRow, c: OpCase, call: Call, got: Outcome): void {
+/** The largest error of any output, of max(1, largest magnitude of the tensor). */
+function compare(row: OpRow, c: OpCase, call: Call, got: Outcome): number {
   const wrong = row.check?.(call, got)
-  if (wrong) throw new Error(`${row.op}, ${c.name}: ${wrong}`)
+  if (wrong) assert.unreachable(`${row.op}, ${c.name}: ${wrong}`)
+  let worst = 0
   for (const [name, expected] of Object.entries(row.reference(call, exact))) {
     const { error, where } = largestError(got[name], expected)
     assert.ok(error <= (row.tolerance ?? 2e-5), `${row.op}, ${c.name}: ${name} is off by ${error}: ${where}`)
+    worst = Math.max(worst, error)
   }
+  return worst
 }
 
-export async function matchesReference(row: OpRow): Promise<void> {
-  for (const c of row.cases) compare(row, c, callOf(opNamed(row.op), c, 'f32'), await runCase(row.op, c))
+/** In f32 every case equals the float64 reference; returns the largest error. */
+export async function matchesReference(row: OpRow, device: string): Promise<number> {
+  let worst = 0
+  for (const c of row.cases) {
+    worst = Math.max(worst, compare(row, c, callOf(opNamed(row.op), c, 'f32'), await runCase(row.op, c, { device })))
+  }
+  return worst
 }
 
 export const takesBFloat16 = (row: OpRow): boolean =>
   !row.skip?.includes('bf16') && opNamed(row.op).inputs.some((i) => !i.optional && i.dtypes.includes('bf16'))
 
-/** In bf16 the error is at most twice that of the same formula with every tensor rounded to bf16. */
-export async function bfloat16IsAsGoodAsPlain(row: OpRow): Promise<void> {
+/** In bf16 the error is at most twice that of the same formula with every tensor rounded to bf16; returns the largest error. */
+export async function bfloat16IsAsGoodAsPlain(row: OpRow, device: string): Promise<number> {
+  let worst = 0
   for (const c of row.cases) {
     const call = callOf(opNamed(row.op), c, 'bf16')
-    const got = await runCase(row.op, c, { float: 'bf16' })
+    const got = await runCase(row.op, c, { device, float: 'bf16' })
     const wanted = row.reference(call, exact)
     const plain = row.reference(call, roundBFloat16)
     for (const [name, expected] of Object.entries(wanted)) {
-      assert.is(got[name]?.length, expected.length, `${row.op}, ${c.name}: ${name}`)
+      assert.is(got[name]?.length, expected.length, `${row.op}, ${c.name}: elements of ${name}`)
       const [ours, theirs] = [rmsError(got[name]!, expected), rmsError(plain[name]!, expected)]
       // what plain bf16 happens to get exactly, fp32 arithmetic may still round once
       const floor = 2e-6 * rms(expected)
       assert.ok(ours <= 2 * theirs + floor, `${row.op}, ${c.name}: ${name} is off by ${ours}, plain bf16 by ${theirs}`)
+      worst = Math.max(worst, largestError(got[name]!, expected).error)
     }
   }
+  return worst
 }
 
-export async function repeatsBitwise(row: OpRow): Promise<void> {
+export async function repeatsBitwise(row: OpRow, device: string): Promise<void> {
   for (const c of row.cases) {
-    const different = firstDifference(await runCase(row.op, c), await runCase(row.op, c))
+    const different = firstDifference(await runCase(row.op, c, { device }), await runCase(row.op, c, { device }))
     assert.is(different, null, `${row.op}, ${c.name}: two runs differ`)
   }
 }
 
-export async function stridedEqualsDense(row: OpRow): Promise<void> {
+export async function stridedEqualsDense(row: OpRow, device: string): Promise<void> {
   for (const c of row.cases) {
     for (const float of takesBFloat16(row) ? (['f32', 'bf16'] as const) : (['f32'] as const)) {
-      const dense = await runCase(row.op, c, { float })
-      const strided = await runCase(row.op, c, { float, strided: true })
+      const dense = await runCase(row.op, c, { device, float })
+      const strided = await runCase(row.op, c, { device, float, strided: true })
       // a sum over a strided tensor may have another order than over a dense one, but only its rounding may differ
       for (const [name, values] of Object.entries(dense)) {
         const { error, where } = largestError(strided[name], values)
@@ -65,7 +76,7 @@ export async function stridedEqualsDense(row: OpRow): Promise<void> {
 }
 
 /** NaN, infinities and values of 1e4 give what the reference says, NaN for NaN. */
-export async function nonFiniteValuesComeThrough(row: OpRow): Promise<void> {
+export async function nonFiniteValuesComeThrough(row: OpRow, device: string): Promise<void> {
   const op = opNamed(row.op)
   const elements = (one: OpCase) => Math.min(...Object.values(one.inputs).map((input) => input.values.length))
   const c = row.cases.find((one) => elements(one) > 8) ?? row.cases.find((one) => elements(one) > 0)
@@ -77,7 +88,7 @@ export async function nonFiniteValuesComeThrough(row: OpRow): Promise<void> {
       const values = input.values.slice()
       values[Math.floor(next() * values.length)] = value
       const changed = { ...c, name: `${value} in ${name}`, inputs: { ...c.inputs, [name]: { ...input, values } } }
-      compare(row, changed, callOf(op, changed, 'f32'), await runCase(row.op, changed))
+      compare(row, changed, callOf(op, changed, 'f32'), await runCase(row.op, changed, { device }))
     }
   }
 }
@@ -117,7 +128,7 @@ export function gradientIsTheDerivative(row: OpRow): void {
 }
 
 /** The first half of the rows alone gives the bits that it gives among all. */
-export async function rowsAreIndependent(row: OpRow): Promise<void> {
+export async function rowsAreIndependent(row: OpRow, device: string): Promise<void> {
   for (const c of row.cases) {
     const rows = c.inputs[row.rowwise![0]!]!.shape[0]!
     const half = Math.floor(rows / 2)
@@ -129,7 +140,7 @@ export async function rowsAreIndependent(row: OpRow): Promise<void> {
         return [name, { ...input, shape: [half, ...input.shape.slice(1)], values: input.values.slice(0, n) }]
       }),
     )
-    const [all, some] = [await runCase(row.op, c), await runCase(row.op, { ...c, inputs: cut })]
+    const [all, some] = [await runCase(row.op, c, { device }), await runCase(row.op, { ...c, inputs: cut }, { device })]
     const op = opNamed(row.op)
     for (const [name, values] of Object.entries(some)) {
       if (op.inputs.some((i) => i.name === name) && !row.rowwise!.includes(name)) continue
@@ -155,21 +166,21 @@ function throwsCode(row: OpRow, what: string, codes: string[], run: () => unknow
 }
 
 /** Every input in turn: another dtype, another rank, disposed, missing, not a tensor. */
-export async function wrongArgumentsAreErrors(row: OpRow): Promise<void> {
+export async function wrongArgumentsAreErrors(row: OpRow, device: string): Promise<void> {
   const op = opNamed(row.op)
   const c = row.cases[0]!
   const good: Record<string, Tensor> = Object.fromEntries(
     Object.entries(c.inputs).map(([name, i]) => [
       name,
       i.dtype === 'i32'
-        ? tensor(Int32Array.from(i.values), i.shape, { device: testDevice })
+        ? tensor(Int32Array.from(i.values), i.shape, { device })
         : i.dtype === 'u8'
-          ? tensor(Uint8Array.from(i.values), i.shape, { device: testDevice })
-          : tensor(i.values, i.shape, { device: testDevice, dtype: dtypeOf(op, name, i, 'f32') }),
+          ? tensor(Uint8Array.from(i.values), i.shape, { device })
+          : tensor(i.values, i.shape, { device, dtype: dtypeOf(op, name, i, 'f32') }),
     ]),
   )
   const call = (name: string, value: unknown) => () => invoke(op, { ...good, [name]: value }, { ...c.attrs })
-  const disposed = tensor([1], [1], { device: testDevice })
+  const disposed = tensor([1], [1], { device })
   disposed.dispose()
   for (const declared of op.inputs) {
     const { name } = declared
@@ -181,13 +192,13 @@ export async function wrongArgumentsAreErrors(row: OpRow): Promise<void> {
     if (!given) continue
     for (const dtype of ['f32', 'bf16', 'i32', 'u8'] as const) {
       if (declared.dtypes.includes(dtype)) continue
-      const other = empty(given.shape, { device: testDevice, dtype })
+      const other = empty(given.shape, { device, dtype })
       throwsCode(row, `${name} of dtype ${dtype}`, ['ERR_DTYPE', 'ERR_TYPE'], call(name, other))
       other.dispose()
     }
     if (!declared.strided && given.shape.length > 0 && given.shape[0]! > 1) {
       const width = given.shape.slice(1).reduce((a, b) => a * b, 1)
-      const buffer = empty([given.shape[0]!, width + 3], { device: testDevice, dtype: given.dtype })
+      const buffer = empty([given.shape[0]!, width + 3], { device, dtype: given.dtype })
       throwsCode(row, `${name} strided`, ['ERR_SHAPE', 'ERR_TYPE'], call(name, buffer.view(given.shape, 0, width + 3)))
     }
   }

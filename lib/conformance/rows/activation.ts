@@ -1,3 +1,4 @@
+import { floats } from '../bench.js'
 import * as reference from '../reference/activation.js'
 import { type Call, constant, normal, type OpCase, type OpRow } from '../row.js'
 
@@ -38,12 +39,24 @@ const saturated: OpCase = {
 export const rows: OpRow[] = [
   {
     op: 'swiglu',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({ gate: m.normal([s.rows, s.intermediate]), up: m.normal([s.rows, s.intermediate]) }),
+    },
     cases: [...shapes.map(([name, shape]) => forward(name, shape)), forward('wide gates', [7, 96], 30), saturated],
     reference: reference.swiglu,
     rowwise: ['gate', 'up'],
   },
   {
     op: 'swigluBackward',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        dy: m.normal([s.rows, s.intermediate]),
+        gate: m.normal([s.rows, s.intermediate]),
+        up: m.normal([s.rows, s.intermediate]),
+      }),
+    },
     cases: [...shapes.map(([name, shape]) => backward(name, shape)), backward('wide gates', [7, 96], 30)],
     reference: reference.swigluBackward,
     gradient: derivative,

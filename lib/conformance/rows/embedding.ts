@@ -1,3 +1,4 @@
+import { floats } from '../bench.js'
 import * as reference from '../reference/embedding.js'
 import { type Call, integers, normal, type OpCase, type OpRow } from '../row.js'
 
@@ -34,9 +35,23 @@ const sizes: [string, number, number, number][] = [
 ]
 
 export const rows: OpRow[] = [
-  { op: 'embedding', cases: sizes.map((s) => forward(...s)), reference: reference.embedding, rowwise: ['ids'] },
+  {
+    op: 'embedding',
+    bench: { dtypes: floats, inputs: (m, s) => ({ w: m.normal([s.vocab, s.hidden]), ids: m.random(s.rows, s.vocab) }) },
+    cases: sizes.map((s) => forward(...s)),
+    reference: reference.embedding,
+    rowwise: ['ids'],
+  },
   {
     op: 'embeddingBackward',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        dy: m.normal([s.rows, s.hidden]),
+        ids: m.random(s.rows, s.vocab),
+        dw: m.normal([s.vocab, s.hidden], 'f32'),
+      }),
+    },
     cases: sizes.map((s) => backward(...s)),
     reference: reference.embeddingBackward,
     gradient: derivative,

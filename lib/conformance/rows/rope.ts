@@ -1,3 +1,5 @@
+import { ropeTable } from '../../tensor/ops.generated.js'
+import { floats, range } from '../bench.js'
 import * as reference from '../reference/rope.js'
 import { type Input, integers, normal, type OpCase, type OpRow } from '../row.js'
 
@@ -25,6 +27,11 @@ function rotation(name: string, shape: [number, number, number], { positions = 6
 export const rows: OpRow[] = [
   {
     op: 'ropeTable',
+    bench: {
+      dtypes: ['f32'],
+      inputs: (m, s) => ({ inverseFrequencies: m.normal([2, s.headDim / 2], 'f32') }),
+      attrs: () => ({ positions: 4096 }),
+    },
     cases: [
       { name: '59 positions', inputs: { inverseFrequencies: frequencies(32, 10000) }, attrs: { positions: 59 } },
       { name: 'one pair', inputs: { inverseFrequencies: frequencies(1, 10000) }, attrs: { positions: 1025 } },
@@ -36,6 +43,14 @@ export const rows: OpRow[] = [
   },
   {
     op: 'rope',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        x: m.normal([s.rows, s.heads + s.kvHeads, s.headDim]),
+        positions: m.integers(range(s.rows)),
+        table: ropeTable(m.normal([2, s.headDim / 2], 'f32', 0.1), { positions: s.rows }),
+      }),
+    },
     cases: [
       rotation('59 rows of 3 heads', [59, 3, 64]),
       rotation('backwards', [97, 1, 128], { inverse: true }),

@@ -1,3 +1,4 @@
+import { floats } from '../bench.js'
 import * as reference from '../reference/matmul.js'
 import { type Call, constant, type Input, normal, type OpCase, type OpRow } from '../row.js'
 
@@ -59,9 +60,28 @@ function derivativeOfWeight(call: Call) {
 const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, v, i) => sum + v * b[i]!, 0)
 
 export const rows: OpRow[] = [
-  { op: 'linear', cases: linearCases, reference: reference.linear, rowwise: ['x'] },
+  {
+    op: 'linear',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        x: m.normal([s.rows, s.hidden]),
+        w: m.normal([2 * s.intermediate, s.hidden], undefined, 0.05),
+      }),
+    },
+    cases: linearCases,
+    reference: reference.linear,
+    rowwise: ['x'],
+  },
   {
     op: 'linearBackwardInput',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        dy: m.normal([s.rows, 2 * s.intermediate]),
+        w: m.normal([2 * s.intermediate, s.hidden], undefined, 0.05),
+      }),
+    },
     cases: cases((t, n, k) => ({ name: '', inputs: inputsOf([['dy', [t, n]], ['w', [n, k]]], t + n) })), // biome-ignore format: one line
     reference: reference.linearBackwardInput,
     gradient: derivativeOfInput,
@@ -69,6 +89,14 @@ export const rows: OpRow[] = [
   },
   {
     op: 'linearBackwardWeight',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        dy: m.normal([s.rows, 2 * s.intermediate]),
+        x: m.normal([s.rows, s.hidden]),
+        dw: m.normal([2 * s.intermediate, s.hidden], 'f32'),
+      }),
+    },
     cases: [
       ...cases((t, n, k) => ({
         name: '',
@@ -84,6 +112,10 @@ export const rows: OpRow[] = [
   },
   {
     op: 'columnSum',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({ x: m.normal([s.rows, 2 * s.intermediate]), into: m.normal([2 * s.intermediate], 'f32') }),
+    },
     cases: cases((t, n) => ({
       name: '',
       inputs: { x: normal([t, n], t + n), into: f32(normal([n], n)) },
@@ -92,6 +124,13 @@ export const rows: OpRow[] = [
   },
   {
     op: 'matmul',
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => ({
+        a: m.normal([s.intermediate, s.intermediate]),
+        b: m.normal([s.intermediate, s.intermediate]),
+      }),
+    },
     cases: [false, true].flatMap((transA) =>
       [false, true].flatMap((transB) =>
         cases((m, n, k) => ({
@@ -112,6 +151,7 @@ export const rows: OpRow[] = [
   {
     // packed bytes are the device's own; gemm.test.ts compares what they multiply to
     op: 'packWeight',
+    bench: { dtypes: floats, inputs: (m, s) => ({ w: m.normal([2 * s.intermediate, s.hidden]) }) },
     cases: cases((_, n, k) => ({ name: '', inputs: { w: normal([n, k], n) }, attrs: { transposed: n % 2 === 0 } })),
     reference: () => ({}),
   },

@@ -1,3 +1,4 @@
+import { range } from '../bench.js'
 import { distribution, type Filters, softmax } from '../reference/sample.js'
 import { type Call, integers, normal, type OpCase, type OpRow, type Values } from '../row.js'
 
@@ -50,6 +51,15 @@ function check({ inputs, attrs }: Call, { token, logprob }: Record<string, Value
 export const rows: OpRow[] = [
   {
     op: 'sample',
+    bench: {
+      dtypes: ['f32'],
+      inputs: (m, s) => ({
+        logits: m.normal([s.sequences, s.vocab], 'f32', 3),
+        keys: m.integers(range(4 * s.sequences), [s.sequences, 4]),
+        positions: m.integers(range(s.sequences)),
+      }),
+      attrs: () => ({ temperature: 1, topK: 0, topP: 1, minP: 0 }),
+    },
     cases,
     reference: () => ({}),
     check,

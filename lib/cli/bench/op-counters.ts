@@ -1,0 +1,65 @@
+import { deviceCounters, h100LowerBound, type KernelCounts } from '../../tensor/counters.js'
+import type { Device } from '../../tensor/device.js'
+import { disposeAll, type OpCall, run } from './op-call.js'
+
+/** What one call asks of a GPU, from the emulator's counters; memory figures need its checked build. */
+export interface OpCounters {
+  /** Bytes of the different sectors that its launches read and write: what memory moves if every reuse hits L2. */
+  moved: number
+  /** `moved` over the least bytes of the op. */
+  movedOverLeast: number
+  /** Bytes of the sectors that warps ask for, what comes from caches included. */
+  asked: number
+  /** `asked` over the sectors that would hold the bytes that each warp touches: 1 where every access is coalesced. */
+  askedOverTouched: number
+  /** Passes through the banks of shared memory, and those beyond the least. */
+  sharedPasses: number
+  bankConflicts: number
+  mma: number
+  barriers: number
+  launches: number
+  /** Accesses whose lanes could not be matched for sure: where it is not 0, sectors and passes are estimates. */
+  uncertain: number
+  /** Microseconds below which an H100 SXM cannot go. */
+  h100Microseconds: number
+  kernels: KernelCounts[]
+}
+
+/** Runs the call once and counts it; `least` and `flops` are the op's own. */
+export async function countCall(
+  call: OpCall,
+  device: Device,
+  { bytes: least, flops }: { bytes: number; flops: number },
+): Promise<OpCounters> {
+  const out = run(call)
+  await device.synchronize()
+  deviceCounters(device, true)
+  run(call, out)
+  await device.synchronize()
+  const kernels = deviceCounters(device, false)
+  disposeAll(out)
+  const sum = (key: Exclude<keyof KernelCounts, 'kernel'>) => kernels.reduce((all, k) => all + k[key], 0)
+  const ratio = (a: number, b: number) => (b === 0 ? 1 : a / b)
+  const moved = 32 * (sum('readUnique') + sum('writeUnique'))
+  const sectors = sum('readSectors') + sum('writeSectors')
+  return {
+    moved,
+    movedOverLeast: ratio(moved, least),
+    asked: 32 * sectors,
+    askedOverTouched: ratio(sectors, sum('leastSectors')),
+    sharedPasses: sum('sharedWaves'),
+    bankConflicts: sum('sharedWaves') - sum('sharedLeast'),
+    mma: sum('mma'),
+    barriers: sum('barriers'),
+    launches: sum('launches'),
+    uncertain: sum('uncertain'),
+    h100Microseconds: 1e6 * kernels.reduce((all, k) => all + h100LowerBound(k, shareOf(flops, kernels, k)), 0),
+    kernels,
+  }
+}
+
+/** The op's operations for the kernel that has most threads, unless tensor cores do them. */
+function shareOf(flops: number, kernels: readonly KernelCounts[], kernel: KernelCounts): number {
+  if (!Number.isFinite(flops) || kernels.some((k) => k.mma > 0)) return 0
+  return kernels.reduce((a, b) => (b.threads > a.threads ? b : a)) === kernel ? flops : 0
+}

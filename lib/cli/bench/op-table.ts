@@ -1,0 +1,87 @@
+import { table } from '../ui/table.js'
+import type { OpCounters } from './op-counters.js'
+import type { OpBenchReport, OpBenchResult, OpRates } from './ops.js'
+
+const digits = (x: number) => (x === 0 ? '0' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2))
+const percent = (x: number) => `${(100 * x).toFixed(0)} %`
+
+type Column<T> = readonly [title: string, cell: (r: OpBenchResult, part: T) => string]
+
+const timeColumns: readonly Column<OpRates>[] = [
+  ['median µs', (_, t) => digits(t.median)],
+  ['p20', (_, t) => digits(t.p20)],
+  ['p80', (_, t) => digits(t.p80)],
+  ['cold µs', (_, t) => digits(t.cold.median)],
+  ['noise', (_, t) => percent(t.noise)],
+  ['GB/s', (_, t) => digits(t.gbPerSecond)],
+  ['GFLOP/s', (_, t) => (t.gflopPerSecond === null ? '–' : digits(t.gflopPerSecond))],
+  ['of roof', (_, t) => percent(t.roofShare)],
+  ['bound by', (_, t) => t.bound],
+  ['MB', (r) => digits(r.bytes / 1e6)],
+  ['error', (r) => r.error.toExponential(1)],
+  ['host µs', (_, t) => digits(t.host)],
+  ['shape', (r) => r.shape],
+]
+
+const countColumns: readonly Column<OpCounters>[] = [
+  ['least kB', (r) => digits(r.bytes / 1e3)],
+  ['moved', (_, c) => `${c.movedOverLeast.toFixed(2)}x`],
+  ['asked kB', (_, c) => digits(c.asked / 1e3)],
+  ['coalesced', (_, c) => percent(1 / c.askedOverTouched)],
+  ['bank conflicts', (_, c) => `${c.bankConflicts}`],
+  ['of passes', (_, c) => `${c.sharedPasses}`],
+  ['mma', (_, c) => `${c.mma}`],
+  ['barriers', (_, c) => `${c.barriers}`],
+  ['launches', (_, c) => `${c.launches}`],
+  ['H100 µs', (_, c) => c.h100Microseconds.toPrecision(2)],
+  ['error', (r) => r.error.toExponential(1)],
+  ['shape', (r) => r.shape],
+]
+
+function rowsOf<T>(
+  report: OpBenchReport,
+  columns: readonly Column<T>[],
+  partOf: (r: OpBenchResult) => T | null,
+): { header: string[]; rows: string[][] } {
+  const rows = report.results.flatMap((r) => {
+    const part = partOf(r)
+    return part === null ? [] : [[r.op, r.dtype, ...columns.map(([, cell]) => cell(r, part))]]
+  })
+  return { header: ['op', 'dtype', ...columns.map(([title]) => title)], rows }
+}
+
+/** Header and cells of the report: times, or counters on an emulated device. */
+export function opBenchTable(report: OpBenchReport): { header: string[]; rows: string[][] } {
+  return report.roofs ? rowsOf(report, timeColumns, (r) => r.timing) : rowsOf(report, countColumns, (r) => r.counters)
+}
+
+/** What the figures of the report are relative to, a line each. */
+export function opBenchNotes(report: OpBenchReport): string[] {
+  const { roofs, emptySync, clocks, device } = report
+  const again = `again: npx callgrad bench ops --op NAME --dtype DTYPE --device ${device}`
+  if (!roofs) {
+    const columns =
+      'moved: different 32-byte sectors per launch, of the least bytes; asked: sectors that warps ask for, caches included; H100 µs: the time below which an H100 SXM cannot go'
+    return [columns, again]
+  }
+  return [
+    `roofs: copy ${roofs.copy.toFixed(1)} GB/s, f32 ${roofs.f32.toFixed(0)} GFLOP/s, bf16 ${roofs.bf16.toFixed(0)} GFLOP/s`,
+    `times on the host's clock; hot calls in batches, cold ones alone after 256 MB were written, a wait of ${digits(emptySync ?? 0)} µs included`,
+    ...(clocks
+      ? [`${clocks.name}, driver ${clocks.driver}: SM ${clocks.sm} of ${clocks.smMax} MHz, memory ${clocks.memory} MHz`]
+      : []),
+    again,
+  ]
+}
+
+/** The report as text for a terminal. */
+export function formatOpBench(report: OpBenchReport): string {
+  const { header, rows } = opBenchTable(report)
+  return [
+    `${report.device}: ${report.description}`,
+    ...opBenchNotes(report),
+    '',
+    table(header, rows),
+    ...report.refused.map(({ op, dtype, reason }) => `\n  not measured: ${op} ${dtype} fails its check: ${reason}`),
+  ].join('\n')
+}

@@ -1,0 +1,22 @@
+import type { OpsFlags } from '../bench.js'
+import { compareReports, formatComparison, readReport } from './op-compare.js'
+import { formatOpBench } from './op-table.js'
+import { benchOps } from './ops.js'
+
+/** `callgrad bench ops`; a refused op makes the exit code 1. */
+export async function runOpsCommand(o: OpsFlags, dtype: 'auto' | 'f32' | 'bf16'): Promise<void> {
+  const before = o.compare === undefined ? null : readReport(o.compare)
+  const report = await benchOps({
+    device: o.device,
+    ...(o.op && { ops: o.op }),
+    ...(dtype !== 'auto' && { dtypes: [dtype] }),
+    ...(o.seconds !== undefined && { seconds: o.seconds }),
+  })
+  const changes = before && compareReports(before, report)
+  if (o.json) console.log(JSON.stringify(changes ? { ...report, changes } : report))
+  else {
+    console.log(formatOpBench(report))
+    if (changes) console.log(`\n${formatComparison(changes, report.roofs ? 'µs' : 'bytes')}`)
+  }
+  if (report.refused.length > 0) process.exitCode = 1
+}
