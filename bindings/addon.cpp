@@ -48,8 +48,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
                   InstanceMethod("releaseRecording", &Addon::guarded<&Addon::releaseRecording>),
               });
   exports.Set("arguments", shareArguments(env));
-  deliver_ = Napi::ThreadSafeFunction::New(env, Napi::Function(), "callgrad stream", 0, 1);
-  deliver_.Unref(env);
+  deliveries_ = DeliveryQueue::open(env);
 }
 
 // The array's memory lives as long as its last user: JS can take its buffer away (by transferring
@@ -70,7 +69,7 @@ Napi::Value Addon::shareArguments(Napi::Env env) {
 }
 
 // The environment (also a worker thread's) closes: what runs ends, what is queued is dropped, then
-// its memory goes.
+// its memory goes. What ends here is delivered to nobody: the queue has closed before.
 Addon::~Addon() {
   for (auto& device : devices_) device->abandon();
   for (auto& device : devices_) device->drain();
@@ -78,7 +77,6 @@ Addon::~Addon() {
   open_.clear();
   handles_.clear();
   devices_.clear();
-  deliver_.Release();
 }
 
 NODE_API_NAMED_ADDON(callgrad, Addon)

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "bindings/deliveries.h"
 #include "bindings/handles.h"
 #include "core/device.h"
 
@@ -21,14 +22,6 @@ Napi::Error makeError(Napi::Env env, const std::string& where, const Status& sta
 
 // Argument `i` as a number: NaN where JS gave something else.
 double numberAt(const Napi::CallbackInfo& info, size_t i);
-
-// Result of a read or a sync on its way from the worker to JS.
-struct Delivery {
-  napi_deferred deferred = nullptr;
-  napi_ref value = nullptr;  // the array that the device filled; none for a sync
-  const char* where = "";
-  Status status;
-};
 
 // Ops that were recorded, and the memory that they use.
 struct Recorded {
@@ -88,7 +81,6 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value sync(const Napi::CallbackInfo& info);
   Napi::Value promiseOf(Napi::Env env, Napi::Value value, const char* where,
                         Device::Completion* done);
-  void settle(napi_env env, Delivery* delivery);
 
   // device_calls.cpp
   Napi::Value devices(const Napi::CallbackInfo& info);
@@ -107,8 +99,7 @@ class Addon : public Napi::Addon<Addon> {
   void refuseWhileRecording(Napi::Env env, const char* where, const Device& device);
 
   std::shared_ptr<std::array<double, kArguments>> arguments_;
-  Napi::ThreadSafeFunction deliver_;
-  int pending_ = 0;
+  std::shared_ptr<DeliveryQueue> deliveries_;
   HandleTable handles_;
   std::vector<std::unique_ptr<Device>> devices_;
   // Recordings by number. At most one is open for a device: its storages collect in `open_`.
