@@ -6,6 +6,7 @@
 // A team of threads takes one row (a warp up to 512 elements, a block beyond) and keeps it in
 // registers between the sum of squares and the scaling, so each element is read once and written
 // once: 2 (3 with a residual, which also writes the sum) elements of traffic, the least there is.
+// w is read once a row by accesses as wide as the row's, from L1 after a block's first.
 // Backward: a team walks kRowsPerTeam rows and keeps its columns of dw in registers; partial sums
 // go to scratch once a team and are added over teams in order. That is 8 bytes a column and team:
 // 4 % of the traffic of bf16 rows at 32 rows a team. Limited by memory.
@@ -42,9 +43,12 @@ CG_DEVICE void roundTo(float (&v)[kWidth]) {
 struct Weights {
   const void* data;
   bool half;
-  CG_DEVICE float at(int i) const {
-    return half ? toFloat(static_cast<const BFloat16*>(data)[i])
-                : static_cast<const float*>(data)[i];
+  template <int kWidth>
+  CG_DEVICE void at(float (&out)[kWidth], int i) const {
+    if (half)
+      read(out, static_cast<const BFloat16*>(data) + i);
+    else
+      read(out, static_cast<const float*>(data) + i);
   }
 };
 
@@ -98,8 +102,9 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   T* to = y.at(row);
   const auto finish = [&](int c, const float(&v)[kWidth]) {
     float out[kWidth];
+    a.w.at(out, c);
     CG_UNROLL
-    for (int i = 0; i < kWidth; i++) out[i] = v[i] * inverse * a.w.at(c + i);
+    for (int i = 0; i < kWidth; i++) out[i] = v[i] * inverse * out[i];
     write(to + c, out);
   };
   CG_UNROLL
@@ -149,8 +154,10 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
     const auto visit = [&](int c, float(&gs)[kWidth], float(&vs)[kWidth]) {
       read(gs, g + c);
       read(vs, v + c);
+      float w[kWidth];
+      a.w.at(w, c);
       CG_UNROLL
-      for (int i = 0; i < kWidth; i++) dot = fmaf(vs[i] * a.w.at(c + i), gs[i], dot);
+      for (int i = 0; i < kWidth; i++) dot = fmaf(vs[i] * w[i], gs[i], dot);
     };
     CG_UNROLL
     for (int k = 0; k < kKept; k++) {
@@ -166,8 +173,9 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
 
     const auto finish = [&](int c, const float(&gs)[kWidth], const float(&vs)[kWidth]) {
       float out[kWidth];
+      a.w.at(out, c);
       CG_UNROLL
-      for (int i = 0; i < kWidth; i++) out[i] = (a.w.at(c + i) * gs[i] - vs[i] * along) * inverse;
+      for (int i = 0; i < kWidth; i++) out[i] = (out[i] * gs[i] - vs[i] * along) * inverse;
       if (extra) {
         float e[kWidth];
         read(e, extra + c);
@@ -232,6 +240,13 @@ Status withShape(int64_t width, bool vectors, F&& f) {
 
 Weights weights(const TensorView& w) { return {w.data, w.dtype == DType::kBF16}; }
 
+// Whether w can be read kElements at a time, by accesses of at most 16 bytes.
+template <int kElements>
+bool wideWeights(const TensorView& w) {
+  const size_t bytes = size_t(kElements) * dtypeSize(w.dtype);
+  return reinterpret_cast<uintptr_t>(w.data) % (bytes < 16 ? bytes : 16) == 0;
+}
+
 template <typename T>
 Status rmsNormOf(const OpCall& c, KernelContext& context) {
   const TensorView &x = c.in[0], &residual = c.in[2], &y = c.out[0], &sum = c.out[2];
@@ -239,7 +254,8 @@ Status rmsNormOf(const OpCall& c, KernelContext& context) {
   const NormArguments a{rows, int32_t(width), float(c.attr[0]), weights(c.in[1]),
                         c.out[1].as<float>()};
   return withShape<T>(
-      width, allWide(width, 16, x, residual, y, sum), [&]<int kTeam, int kWidth, int kKept>() {
+      width, wideWeights<kPerVector<T>>(c.in[1]) && allWide(width, 16, x, residual, y, sum),
+      [&]<int kTeam, int kWidth, int kKept>() {
         return launch(*context.gpu, "rmsNorm", rmsNormKernel<T, kTeam, kWidth, kKept>,
                       dim3(unsigned(ceilDiv(rows, kBlock / kTeam))), dim3(kBlock), 0, rowsOf<T>(x),
                       rowsOf<T>(residual), rowsOf<T>(sum), rowsOf<T>(y), a);
@@ -263,7 +279,8 @@ Status rmsNormBackwardOf(const OpCall& c, KernelContext& context) {
   const NormBackwardArguments a{
       rows, perTeam, int32_t(width), weights(c.in[2]), c.in[3].as<float>(), partial};
   CG_RETURN_IF_ERROR(withShape<T>(
-      width, allWide(width, 16, dy, s, dSum, dx), [&]<int kTeam, int kWidth, int kKept>() {
+      width, wideWeights<kPerVector<T>>(c.in[2]) && allWide(width, 16, dy, s, dSum, dx),
+      [&]<int kTeam, int kWidth, int kKept>() {
         return launch(*context.gpu, "rmsNormBackward",
                       rmsNormBackwardKernel<T, kTeam, kWidth, kKept>,
                       dim3(unsigned(ceilDiv(teams, kBlock / kTeam))), dim3(kBlock), 0,

@@ -7,6 +7,8 @@ import { parseClocks } from '../../lib/cli/bench/gpu-clocks.js'
 import { compareReports, formatComparison, readReport, verdictOf } from '../../lib/cli/bench/op-compare.js'
 import { formatOpBench } from '../../lib/cli/bench/op-table.js'
 import { benchOps, checkRow, type OpBenchReport, type OpBenchResult, rowsOf } from '../../lib/cli/bench/ops.js'
+import { rooflineOf } from '../../lib/cli/bench/roofline.js'
+import { rooflinePage } from '../../lib/cli/bench/roofline-page.js'
 import { Maker, smollm2Shapes } from '../../lib/conformance/bench.js'
 import { conformanceRows } from '../../lib/conformance/rows.js'
 import { device } from '../../lib/tensor/device.js'
@@ -98,6 +100,31 @@ test('a report that was written is compared with a new one', () => {
     assert.throws(() => readReport(file), /expected .*old.json to hold what "callgrad bench ops --json" prints/)
   }
   assert.throws(() => readReport(`${file}.none`), /cannot read/)
+})
+
+test('the roofline page stands alone, with every op under its roofs', () => {
+  const roofline = rooflineOf(measured)
+  assert.equal(
+    new Set(roofline.points.map((p) => p.label)),
+    new Set(['rmsNorm', 'rope'].filter((op) => measured.results.some((r) => r.op === op && r.flops))),
+  )
+  for (const p of roofline.points) assert.ok(p.intensity > 0 && p.rate > 0, p.label)
+  const page = rooflinePage({ ...measured, refused: [{ op: 'add', dtype: 'f32', reason: '<b>wrong</b>' }] })
+  assert.match(page, /Content-Security-Policy/)
+  assert.ok(
+    !/https?:\/\/(?!www\.w3\.org)/.test(page.replace(/\/\*![\s\S]*?\*\//g, '')),
+    'no address outside of the page',
+  )
+  assert.match(page, /&lt;b&gt;wrong&lt;\/b&gt;/)
+  assert.ok(page.includes('rmsNorm'))
+})
+
+test('counted ops stand under an H100', () => {
+  const [r] = measured.results
+  const counters = { moved: r!.bytes, h100Microseconds: 2 } as never
+  const { bandwidth, points } = rooflineOf({ ...measured, roofs: null, results: [{ ...r!, timing: null, counters }] })
+  assert.is(bandwidth, 3350)
+  assert.ok(Math.abs(points[0]!.rate - r!.flops! / 2e-6 / 1e9) < 1e-9 * points[0]!.rate)
 })
 
 test("nvidia-smi's line is read", () => {
