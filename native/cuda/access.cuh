@@ -94,6 +94,16 @@ template <int kCount, typename T>
 CG_DEVICE void store(T* p, const float (&in)[kCount]) {
   accesses::storeAs<false>(p, in);
 }
+// 2, 4 or 16 bytes as they are.
+template <int kBytes>
+CG_DEVICE void moveBytes(void* to, const void* from) {
+  if constexpr (kBytes == 16)
+    st16(to, ld16(from));
+  else if constexpr (kBytes == 4)
+    st4(to, ld4(from));
+  else
+    *static_cast<uint16_t*>(to) = *static_cast<const uint16_t*>(from);
+}
 // For global memory that is touched once: read (and not written by this launch), or written.
 template <int kCount, typename T>
 CG_DEVICE void loadStream(float (&out)[kCount], const T* p) {

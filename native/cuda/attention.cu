@@ -53,28 +53,11 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     if (r >= rows) return;
     const int64_t token = tile.begin + fold.token(r);
     const float inverse = sum > 0 || sum != sum ? 1.0f / sum : 0.0f;
-    T* to = a.out + token * a.outStride + int64_t(fold.head(r)) * a.dim + column;
-    if constexpr (sizeof(values) == 8)
-      st4(to, packBf16x2(values[0] * inverse, values[1] * inverse));
-    else
-      *to = fromFloat<T>(values[0] * inverse);
+    put(a.out + token * a.outStride + int64_t(fold.head(r)) * a.dim + column, values, inverse);
     if (column == 0)
       a.lse[token * a.lseStride + fold.head(r)] =
           sum == 0 ? -INFINITY : (maximum + log2f(sum)) * kLn2;
   });
-}
-
-// Rows that are in no segment.
-template <typename T>
-__global__ void CG_LAUNCH_BOUNDS(256, 1)
-    uncoveredKernel(const uint8_t* covered, RowsOf<T> out, int rowSize, float* lse,
-                    int64_t lseStride, int heads) {
-  const int64_t t = blockIdx.x;
-  if (covered[t]) return;
-  for (int c = int(threadIdx.x); c < rowSize; c += int(blockDim.x))
-    out.data[t * out.stride + c] = fromFloat<T>(0.0f);
-  for (int h = int(threadIdx.x); h < heads; h += int(blockDim.x))
-    lse[t * lseStride + h] = -INFINITY;
 }
 
 template <typename Core>
@@ -82,22 +65,14 @@ Status forward(const OpCall& c, KernelContext& context) {
   using T = typename Core::T;
   const TensorView &q = c.in[0], &k = c.in[1], &v = c.in[2], &out = c.out[0], &lse = c.out[1];
   const int64_t heads = q.shape[1], kvHeads = k.shape[1], dim = q.shape[2], group = heads / kvHeads;
-  Gpu& gpu = *context.gpu;
-  uint8_t* covered = context.scratch.get<uint8_t>(size_t(q.shape[0]));
-  CG_RETURN_IF_ERROR(gpu.runtime->set(covered, 0, size_t(q.shape[0]), gpu.stream));
   const Tables tables = tablesOf(c.in[3], c.in[4], q.shape[0], k.shape[0], context.scratch);
   const int tokens = int(Core::kRows / group > 0 ? Core::kRows / group : 1);
-  CG_RETURN_IF_ERROR(plan(context, tables, tokens, covered));
-  RowsOf<T> to;
-  to.data = out.as<T>(), to.stride = out.rowStride;
-  CG_RETURN_IF_ERROR(launch(gpu, "attention uncovered", uncoveredKernel<T>,
-                            dim3(unsigned(q.shape[0])), dim3(256), 0, covered, to, int(heads * dim),
-                            lse.as<float>(), lse.rowStride, int(heads)));
+  CG_RETURN_IF_ERROR(planTiles<T>(context, tables, tokens, out, lse));
   const ForwardArguments<T> a{
       q.as<T>(),   k.as<T>(),    v.as<T>(),   out.as<T>(),   lse.as<float>(),
       q.rowStride, k.rowStride,  v.rowStride, out.rowStride, lse.rowStride,
       int(heads),  int(kvHeads), int(dim),    tokens,        softmaxScale(c.attr[0], dim)};
-  return launch(gpu, "attention", attentionKernel<Core>,
+  return launch(*context.gpu, "attention", attentionKernel<Core>,
                 dim3(unsigned(mostTiles(tables, tokens)), unsigned(kvHeads)), dim3(Core::kThreads),
                 Core::sharedBytes(int(dim)), tables, a, *context.deviceErrors);
 }

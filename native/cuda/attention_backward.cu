@@ -45,15 +45,6 @@ __global__ void CG_LAUNCH_BOUNDS(256, 1)
   if (threadIdx.x % kWarp == 0) delta[row] = sum;
 }
 
-// Writes a pair or a single element.
-template <typename T, int kCount>
-CG_DEVICE void put(T* to, const float (&v)[kCount]) {
-  if constexpr (kCount == 2)
-    st4(to, packBf16x2(v[0], v[1]));
-  else
-    *to = fromFloat<T>(v[0]);
-}
-
 template <typename Core>
 __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     gradQueryKernel(Tables tables, int tokens, BackwardArguments<typename Core::T> a,
@@ -156,22 +147,12 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
 }
 
 template <typename T>
-__global__ void CG_LAUNCH_BOUNDS(256, 1)
-    zeroUncoveredKernel(const uint8_t* covered, RowsOf<T> dq, int rowSize) {
-  const int64_t t = blockIdx.x;
-  if (covered[t]) return;
-  for (int c = int(threadIdx.x); c < rowSize; c += int(blockDim.x))
-    dq.data[t * dq.stride + c] = fromFloat<T>(0.0f);
-}
-
-template <typename T>
 Status backward(const OpCall& c, KernelContext& context, bool aligned) {
   const TensorView &q = c.in[0], &k = c.in[1], &v = c.in[2], &out = c.in[3], &dOut = c.in[5],
                    &dq = c.out[0], &dk = c.out[1], &dv = c.out[2];
   const int64_t queries = q.shape[0], heads = q.shape[1], kvHeads = k.shape[1], dim = q.shape[2];
   Gpu& gpu = *context.gpu;
   float* delta = context.scratch.get<float>(size_t(queries * heads + 1));
-  uint8_t* covered = context.scratch.get<uint8_t>(size_t(queries + 1));
   const Tables tables = tablesOf(c.in[6], c.in[7], queries, k.shape[0], context.scratch);
   const BackwardArguments<T> a{q.as<T>(),      k.as<T>(),           v.as<T>(),
                                dOut.as<T>(),   dq.as<T>(),          dk.as<T>(),
@@ -190,14 +171,7 @@ Status backward(const OpCall& c, KernelContext& context, bool aligned) {
         return error(Code::kShape, "expected at most %d query heads for a kv head, got %ld",
                      Core::kRows, long(group));
       const int tokens = int(Core::kRows / group);
-      if (queries > 0)
-        CG_RETURN_IF_ERROR(gpu.runtime->set(covered, 0, size_t(queries), gpu.stream));
-      CG_RETURN_IF_ERROR(plan(context, tables, tokens, covered));
-      RowsOf<T> rows;
-      rows.data = dq.as<T>(), rows.stride = dq.rowStride;
-      CG_RETURN_IF_ERROR(launch(gpu, "attention dq uncovered", zeroUncoveredKernel<T>,
-                                dim3(unsigned(queries)), dim3(256), 0, covered, rows,
-                                int(heads * dim)));
+      CG_RETURN_IF_ERROR(planTiles<T>(context, tables, tokens, dq));
       return launch(gpu, "attention dq", gradQueryKernel<Core>,
                     dim3(unsigned(mostTiles(tables, tokens)), unsigned(kvHeads)),
                     dim3(Core::kThreads), Core::sharedBytes(int(dim)), tables, tokens, a,

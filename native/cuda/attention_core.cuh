@@ -18,32 +18,9 @@
 #pragma once
 #include <cmath>
 
-#include "cuda/rows.cuh"
+#include "cuda/attention_rows.cuh"
 
 namespace callgrad::gpu {
-
-inline constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
-
-// Keys of one run and where their rows lie.
-template <typename T>
-struct KeyBlock {
-  const T *k = nullptr, *v = nullptr;  // row 0 of the head
-  int64_t kStride = 0, vStride = 0;
-  const int32_t* pages = nullptr;  // paged: row j is in pages[(first + j) / pageSize]
-  int64_t pageStride = 0;
-  int pageSize = 1;
-  int64_t first = 0;  // of the run
-  int count = 0;      // 0: no block is left
-  int kind = 0;       // for visible(): which run
-
-  CG_DEVICE int64_t offset(int j, int64_t stride) const {
-    if (!pages) return (first + j) * stride;
-    const int64_t key = first + j, page = key / pageSize;
-    return int64_t(pages[page]) * pageStride + (key - page * pageSize) * stride;
-  }
-  CG_DEVICE const T* key(int j) const { return k + offset(j, kStride); }
-  CG_DEVICE const T* value(int j) const { return v + offset(j, vStride); }
-};
 
 // ---- fp32 arithmetic ----------------------------------------------------------------------------
 
@@ -56,14 +33,15 @@ class PlainCore {
   static constexpr int kRows = kRows_, kKeys = 32, kThreads = 128, kPer = kThreads / kRows;
   static constexpr int kOwn = kMaxDim / kPer;
   static size_t sharedBytes(int dim) {
-    return (size_t(kRows + kKeys) * size_t(rowFloats(dim)) + kRows * (kKeys + 1)) * 4;
+    return (size_t(kRows + kKeys) * size_t(plainStride(dim)) + kRows * (kKeys + 1)) * 4;
   }
 
   CG_DEVICE PlainCore(float* memory, int dim, float scale)
       : q_(memory),
-        kv_(memory + kRows * rowFloats(dim)),
-        p_(kv_ + kKeys * rowFloats(dim)),
+        kv_(q_ + kRows * plainStride(dim)),
+        p_(kv_ + kKeys * plainStride(dim)),
         dim_(dim),
+        stride_(plainStride(dim)),
         scale_(scale * kLog2E) {
     CG_UNROLL
     for (int i = 0; i < kOwn; i++) out_[i] = 0;
@@ -71,11 +49,7 @@ class PlainCore {
 
   template <typename Query>
   CG_DEVICE void begin(const Query& query) {
-    for (int i = int(threadIdx.x); i < kRows * dim_; i += kThreads) {
-      const int r = i / dim_, c = i - r * dim_;
-      const T* from = query(r);
-      q_[r * rowFloats(dim_) + c] = from ? toFloat(from[c]) : 0.0f;
-    }
+    loadPlain<kThreads>(q_, kRows, dim_, query);
     __syncthreads();
   }
 
@@ -84,17 +58,14 @@ class PlainCore {
     const int r = row(), part = int(threadIdx.x) % kPer;
     float* p = p_ + r * (kKeys + 1);
     for (KeyBlock<T> block = next(); block.count > 0; block = next()) {
-      loadRows(block, true);
+      loadPlain<kThreads>(kv_, block.count, dim_, [&](int j) { return block.key(j); });
+      __syncthreads();
       const int seen = visible(r, block);
       float most = -INFINITY;
       for (int j = part; j < seen; j += kPer) {
-        const float* k = kv_ + j * rowFloats(dim_);
-        const float* q = q_ + r * rowFloats(dim_);
-        float dot = 0;
-        for (int c = 0; c < dim_; c++) dot = fmaf(q[c], k[c], dot);
-        dot *= scale_;
-        p[j] = dot;
-        most = dot > most || dot != dot ? dot : most;
+        const float score = dotPlain(q_ + r * stride_, kv_ + j * stride_, dim_) * scale_;
+        p[j] = score;
+        most = score > most || score != score ? score : most;
       }
       CG_UNROLL
       for (int o = kPer / 2; o; o >>= 1) {
@@ -114,12 +85,13 @@ class PlainCore {
       for (int o = kPer / 2; o; o >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, o);
       sum_ = sum_ * keep + sum;
       __syncthreads();  // keys have been read, and p is written
-      loadRows(block, false);
+      loadPlain<kThreads>(kv_, block.count, dim_, [&](int j) { return block.value(j); });
+      __syncthreads();
       CG_UNROLL
       for (int i = 0; i < kOwn; i++) out_[i] *= keep;
       for (int j = 0; j < seen; j++) {
         const float weight = p[j];
-        const float* v = kv_ + j * rowFloats(dim_);
+        const float* v = kv_ + j * stride_;
         CG_UNROLL
         for (int i = 0; i < kOwn; i++) {
           const int c = part + i * kPer;
@@ -143,20 +115,10 @@ class PlainCore {
   }
 
  private:
-  // Rows of different threads start on different banks.
-  static CG_DEVICE int rowFloats(int dim) { return dim | 1; }
   CG_DEVICE static int row() { return int(threadIdx.x) / kPer; }
 
-  CG_DEVICE void loadRows(const KeyBlock<T>& block, bool keys) {
-    for (int i = int(threadIdx.x); i < block.count * dim_; i += kThreads) {
-      const int j = i / dim_, c = i - j * dim_;
-      kv_[j * rowFloats(dim_) + c] = toFloat((keys ? block.key(j) : block.value(j))[c]);
-    }
-    __syncthreads();
-  }
-
   float *q_, *kv_, *p_;
-  int dim_;
+  int dim_, stride_;
   float scale_;
   float max_ = -INFINITY, sum_ = 0;
   float out_[kOwn];
@@ -164,94 +126,19 @@ class PlainCore {
 
 // ---- tensor cores -------------------------------------------------------------------------------
 
-// Tiles of bf16 rows in shared memory: 16-byte chunks, their index xor-ed with the row's low bits,
-// so that the 8 rows of an ldmatrix lie on 8 bank groups. Rows of 80 and 96 elements take the place
-// of 128.
-template <int kDim>
-struct HeadTile {
-  static_assert(kDim % 16 == 0 && kDim <= 128);
-  static constexpr int kChunks = kDim / 8, kPlaces = kDim <= 64 ? 8 : 16, kRowBytes = kPlaces * 16;
-
-  CG_DEVICE static int at(int row, int chunk) { return (row * kPlaces + (chunk ^ (row & 7))) * 16; }
-
-  // Copies rows [0, kCount) that source(r) gives; null rows become zeros. Not waited for.
-  template <int kCount, int kThreads, typename Source>
-  CG_DEVICE static void fill(SharedAddress to, const Source& source, const void* any) {
-    CG_UNROLL
-    for (int n = 0; n < (kCount * kChunks + kThreads - 1) / kThreads; n++) {
-      const int i = n * kThreads + int(threadIdx.x);
-      if (i >= kCount * kChunks) break;
-      const int r = i / kChunks, chunk = i - r * kChunks;
-      const BFloat16* from = source(r);
-      cp_async_16(to + at(r, chunk), from ? static_cast<const void*>(from + chunk * 8) : any,
-                  from ? 16 : 0);
-    }
-  }
-
-  // A fragments: 16 rows from `row`, columns of step k16.
-  CG_DEVICE static void a(uint32_t (&out)[4], SharedAddress tile, int row, int k16) {
-    const int lane = laneId();
-    ldmatrix_x4(out, tile + at(row + (lane & 15), k16 * 2 + (lane >> 4)));
-  }
-  // B fragments of 16 kPairs columns of the product, which are rows of the tile from `row`.
-  template <int kPairs>
-  CG_DEVICE static void bRowsOf(uint32_t (&out)[2 * kPairs][2], SharedAddress tile, int row,
-                                int k16) {
-    const int lane = laneId();
-    SharedAddress from[kPairs];
-    uint32_t r[kPairs][4];
-    CG_UNROLL
-    for (int j = 0; j < kPairs; j++)
-      from[j] = tile + at(row + j * 16 + (lane & 7) + (lane >> 4) * 8, k16 * 2 + ((lane >> 3) & 1));
-    ldmatrix_x4(r, from);
-    CG_UNROLL
-    for (int j = 0; j < kPairs; j++) {
-      out[2 * j][0] = r[j][0], out[2 * j][1] = r[j][1];
-      out[2 * j + 1][0] = r[j][2], out[2 * j + 1][1] = r[j][3];
-    }
-  }
-  // B fragments of 8 kTiles columns of the tile from `column`, summed over its rows [row, row +
-  // 16).
-  template <int kTiles>
-  CG_DEVICE static void bColumnsOf(uint32_t (&out)[kTiles][2], SharedAddress tile, int row,
-                                   int column = 0) {
-    static_assert(kTiles % 2 == 0);
-    const int lane = laneId();
-    SharedAddress from[kTiles / 2];
-    uint32_t r[kTiles / 2][4];
-    CG_UNROLL
-    for (int i = 0; i < kTiles / 2; i++)
-      from[i] = tile + at(row + (lane & 15), column / 8 + i * 2 + (lane >> 4));
-    ldmatrix_x4_trans(r, from);
-    CG_UNROLL
-    for (int i = 0; i < kTiles / 2; i++) {
-      out[2 * i][0] = r[i][0], out[2 * i][1] = r[i][1];
-      out[2 * i + 1][0] = r[i][2], out[2 * i + 1][1] = r[i][3];
-    }
-  }
-};
-
-// Two tiles of fp32 fragments, side by side, as the A fragment of a product over their columns.
-CG_DEVICE void packRows(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
-  a[0] = packBf16x2(left[0], left[1]);
-  a[1] = packBf16x2(left[2], left[3]);
-  a[2] = packBf16x2(right[0], right[1]);
-  a[3] = packBf16x2(right[2], right[3]);
-}
-
-// A warp owns 16 rows. Keys and values go through two buffers each: while a block is worked on, the
-// next one is on its way.
+// A warp owns 16 rows; keys and values come through a ring.
 template <int kDim>
 class MmaCore {
  public:
   using T = BFloat16;
   using Tile = HeadTile<kDim>;
   static constexpr int kRows = 64, kKeys = 64, kThreads = 128;
+  using Ring = KeyRing<kDim, kKeys, kThreads>;
   static constexpr int kTileBytes = kRows * Tile::kRowBytes;
-  static size_t sharedBytes(int) { return size_t(5) * kTileBytes; }
+  static size_t sharedBytes(int) { return size_t(kTileBytes) + Ring::kBytes; }
 
   CG_DEVICE MmaCore(float* memory, int, float scale)
-      : q_(sharedAddress(memory)), scale_(scale * kLog2E) {
+      : q_(sharedAddress(memory)), ring_(q_ + kTileBytes), scale_(scale * kLog2E) {
     CG_UNROLL
     for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) out_[0][i][k] = 0;
@@ -259,25 +146,15 @@ class MmaCore {
 
   template <typename Query>
   CG_DEVICE void begin(const Query& query) {
-    const void* any = nullptr;
-    for (int r = 0; r < kRows && !any; r++) any = query(r);
-    Tile::template fill<kRows, kThreads>(q_, query, any);
+    Tile::template fill<kRows, kThreads>(q_, query, query(0));
     cp_async_commit();
   }
 
   template <typename Next, typename Visible>
   CG_DEVICE void attend(Next& next, const Visible& visible) {
-    KeyBlock<T> block = next();
-    if (block.count > 0) fill(block, 0);
-    for (int at = 0; block.count > 0; at ^= 1) {
-      cp_async_wait_all();
-      __syncthreads();  // this block is there, and the other buffers have been read
-      const KeyBlock<T> following = next();
-      if (following.count > 0) fill(following, at ^ 1);
-      step(block, at, visible);
-      block = following;
-    }
-    cp_async_wait_all();  // the rows of q, where there was no block
+    ring_.walk(next, [&](const KeyBlock<T>& block, SharedAddress keys, SharedAddress values) {
+      step(block, keys, values, visible);
+    });
   }
 
   // f(row, column, pair of values, maximum in base 2, sum)
@@ -294,31 +171,13 @@ class MmaCore {
 
  private:
   CG_DEVICE static int warpRow() { return int(threadIdx.x) / kWarp * 16; }
-  CG_DEVICE SharedAddress keys(int at) const { return q_ + (1 + at) * kTileBytes; }
-  CG_DEVICE SharedAddress values(int at) const { return q_ + (3 + at) * kTileBytes; }
-
-  CG_DEVICE void fill(const KeyBlock<T>& block, int at) {
-    const auto key = [&](int j) { return j < block.count ? block.key(j) : nullptr; };
-    const auto value = [&](int j) { return j < block.count ? block.value(j) : nullptr; };
-    Tile::template fill<kKeys, kThreads>(keys(at), key, block.k);
-    Tile::template fill<kKeys, kThreads>(values(at), value, block.v);
-    cp_async_commit();
-  }
 
   template <typename Visible>
-  CG_DEVICE void step(const KeyBlock<T>& block, int at, const Visible& visible) {
+  CG_DEVICE void step(const KeyBlock<T>& block, SharedAddress keys, SharedAddress values,
+                      const Visible& visible) {
     constexpr int kPairs = kKeys / 16;
     float s[1][2 * kPairs][4];
-    CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
-    for (int k = 0; k < 4; k++) s[0][j][k] = 0;
-    CG_UNROLL
-    for (int k16 = 0; k16 < kDim / 16; k16++) {
-      uint32_t a[1][4], b[2 * kPairs][2];
-      Tile::a(a[0], q_, warpRow(), k16);
-      Tile::template bRowsOf<kPairs>(b, keys(at), 0, k16);
-      mma_tiles_bf16(s, a, b);
-    }
+    Tile::template products<kPairs>(s, q_, warpRow(), keys);
     const int lane = laneId();
     float most[2] = {-INFINITY, -INFINITY};
     CG_UNROLL
@@ -358,12 +217,13 @@ class MmaCore {
     for (int j = 0; j < kPairs; j++) {  // 16 keys: two score tiles are one A fragment
       uint32_t a[1][4], b[kDim / 8][2];
       packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
-      Tile::bColumnsOf(b, values(at), j * 16);
+      Tile::bColumnsOf(b, values, j * 16);
       mma_tiles_bf16(out_, a, b);
     }
   }
 
   SharedAddress q_;
+  Ring ring_;
   float scale_;
   float max_[2] = {-INFINITY, -INFINITY}, sum_[2] = {0, 0};
   float out_[1][kDim / 8][4];
@@ -375,18 +235,12 @@ inline float softmaxScale(double attr, int64_t dim) {
 
 // Calls f.operator()<Core>() with the core that the rows allow.
 template <typename F>
-Status withCore(DType dtype, int64_t dim, bool aligned, F&& f) {
-  if (dtype == DType::kBF16 && aligned) {
-    if (dim == 64) return f.template operator()<MmaCore<64>>();
-    if (dim == 80) return f.template operator()<MmaCore<80>>();
-    if (dim == 96) return f.template operator()<MmaCore<96>>();
-    if (dim == 128) return f.template operator()<MmaCore<128>>();
-  }
-  if (dtype == DType::kBF16)
-    return dim <= 256 ? f.template operator()<PlainCore<BFloat16, 32, 256>>()
-                      : f.template operator()<PlainCore<BFloat16, 16, 512>>();
-  return dim <= 256 ? f.template operator()<PlainCore<float, 32, 256>>()
-                    : f.template operator()<PlainCore<float, 16, 512>>();
+Status withCore(DType dtype, int64_t dim, bool aligned, const F& f) {
+  const auto plain = [&]<typename T>(T) -> Status {
+    if (dim <= 256) return f.template operator()<PlainCore<T, 32, 256>>();
+    return f.template operator()<PlainCore<T, 16, 512>>();
+  };
+  return withHeadDim<MmaCore>(dtype, dim, aligned, plain, f);
 }
 
 }  // namespace callgrad::gpu

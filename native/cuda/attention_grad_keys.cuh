@@ -17,18 +17,18 @@ class PlainGradKeys {
   static constexpr int kKeys = kKeys_, kRows = kRows_, kThreads = 128, kPer = kThreads / kKeys;
   static constexpr int kOwn = kMaxDim / kPer;
   static size_t sharedBytes(int dim) {
-    return (size_t(2 * kKeys + 2 * kRows) * size_t(dim | 1) + 2 * kKeys * (kRows + 1)) * 4;
+    return (size_t(2 * kKeys + 2 * kRows) * size_t(plainStride(dim)) + 2 * kKeys * (kRows + 1)) * 4;
   }
 
   CG_DEVICE PlainGradKeys(float* memory, int dim, float scale)
       : k_(memory),
-        v_(k_ + kKeys * (dim | 1)),
-        q_(v_ + kKeys * (dim | 1)),
-        dOut_(q_ + kRows * (dim | 1)),
-        p_(dOut_ + kRows * (dim | 1)),
+        v_(k_ + kKeys * plainStride(dim)),
+        q_(v_ + kKeys * plainStride(dim)),
+        dOut_(q_ + kRows * plainStride(dim)),
+        p_(dOut_ + kRows * plainStride(dim)),
         ds_(p_ + kKeys * (kRows + 1)),
         dim_(dim),
-        stride_(dim | 1),
+        stride_(plainStride(dim)),
         scale_(scale) {
     CG_UNROLL
     for (int i = 0; i < kOwn; i++) dk_[i] = dv_[i] = 0;
@@ -36,8 +36,8 @@ class PlainGradKeys {
 
   template <typename Key, typename Value>
   CG_DEVICE void begin(const Key& key, const Value& value) {
-    loadRows(k_, kKeys, key);
-    loadRows(v_, kKeys, value);
+    loadPlain<kThreads>(k_, kKeys, dim_, key);
+    loadPlain<kThreads>(v_, kKeys, dim_, value);
     __syncthreads();
   }
 
@@ -46,17 +46,17 @@ class PlainGradKeys {
                      const Visible& visible) {
     const int key = row(), part = int(threadIdx.x) % kPer;
     __syncthreads();  // the last tile has been read
-    loadRows(q_, kRows, query);
-    loadRows(dOut_, kRows, gradient);
+    loadPlain<kThreads>(q_, kRows, dim_, query);
+    loadPlain<kThreads>(dOut_, kRows, dim_, gradient);
     __syncthreads();
     float *p = p_ + key * (kRows + 1), *ds = ds_ + key * (kRows + 1);
     for (int r = part; r < kRows; r += kPer) {
       p[r] = ds[r] = 0;
       if (!visible(key, r)) continue;
       const RowState s = state(r);
-      const float x = dot(q_ + r * stride_, k_ + key * stride_) * scale_ * kLog2E;
+      const float x = dotPlain(q_ + r * stride_, k_ + key * stride_, dim_) * scale_ * kLog2E;
       p[r] = exp2f(x - s.lse2);
-      ds[r] = p[r] * (dot(dOut_ + r * stride_, v_ + key * stride_) - s.delta);
+      ds[r] = p[r] * (dotPlain(dOut_ + r * stride_, v_ + key * stride_, dim_) - s.delta);
     }
     __syncwarp();
     for (int r = 0; r < kRows; r++) {
@@ -86,19 +86,6 @@ class PlainGradKeys {
 
  private:
   CG_DEVICE static int row() { return int(threadIdx.x) / kPer; }
-  CG_DEVICE float dot(const float* a, const float* b) const {
-    float sum = 0;
-    for (int c = 0; c < dim_; c++) sum = fmaf(a[c], b[c], sum);
-    return sum;
-  }
-  template <typename Source>
-  CG_DEVICE void loadRows(float* to, int rows, const Source& source) {
-    for (int i = int(threadIdx.x); i < rows * dim_; i += kThreads) {
-      const int r = i / dim_, c = i - r * dim_;
-      const T* from = source(r);
-      to[r * stride_ + c] = from ? toFloat(from[c]) : 0.0f;
-    }
-  }
 
   float *k_, *v_, *q_, *dOut_, *p_, *ds_;
   int dim_, stride_;
@@ -145,8 +132,8 @@ class MmaGradKeys {
     __syncthreads();
 
     float s[1][2 * kPairs][4], d[1][2 * kPairs][4];
-    scores(s, k_, q());
-    scores(d, v(), dOut());
+    Tile::template products<kPairs>(s, k_, warpKey(), q());
+    Tile::template products<kPairs>(d, v(), warpKey(), dOut());
     CG_UNROLL
     for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
     for (int e = 0; e < 2; e++) {
@@ -199,19 +186,6 @@ class MmaGradKeys {
   CG_DEVICE SharedAddress q() const { return k_ + 2 * kKeyBytes; }
   CG_DEVICE SharedAddress dOut() const { return q() + kRowBytes; }
 
-  CG_DEVICE void scores(float (&s)[1][2 * kPairs][4], SharedAddress keys, SharedAddress rows) {
-    CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
-    for (int k = 0; k < 4; k++) s[0][j][k] = 0;
-    CG_UNROLL
-    for (int k16 = 0; k16 < kDim / 16; k16++) {
-      uint32_t a[1][4], b[2 * kPairs][2];
-      Tile::a(a[0], keys, warpKey(), k16);
-      Tile::template bRowsOf<kPairs>(b, rows, 0, k16);
-      mma_tiles_bf16(s, a, b);
-    }
-  }
-
   SharedAddress k_;
   const void* any_ = nullptr;
   float scale_;
@@ -219,19 +193,13 @@ class MmaGradKeys {
 };
 
 template <typename F>
-Status withGradKeys(DType dtype, int64_t dim, bool aligned, F&& f) {
-  if (dtype == DType::kBF16 && aligned) {
-    if (dim == 64) return f.template operator()<MmaGradKeys<64>>();
-    if (dim == 80) return f.template operator()<MmaGradKeys<80>>();
-    if (dim == 96) return f.template operator()<MmaGradKeys<96>>();
-    if (dim == 128) return f.template operator()<MmaGradKeys<128>>();
-  }
+Status withGradKeys(DType dtype, int64_t dim, bool aligned, const F& f) {
   const auto plain = [&]<typename T>(T) -> Status {
     if (dim <= 128) return f.template operator()<PlainGradKeys<T, 32, 16, 128>>();
     if (dim <= 256) return f.template operator()<PlainGradKeys<T, 16, 16, 256>>();
     return f.template operator()<PlainGradKeys<T, 8, 8, 512>>();
   };
-  return dtype == DType::kBF16 ? plain(BFloat16{}) : plain(float{});
+  return withHeadDim<MmaGradKeys>(dtype, dim, aligned, plain, f);
 }
 
 }  // namespace callgrad::gpu

@@ -25,16 +25,16 @@ class PlainGradQuery {
   static constexpr int kRows = kRows_, kKeys = kKeys_, kThreads = 128, kPer = kThreads / kRows;
   static constexpr int kOwn = kMaxDim / kPer;
   static size_t sharedBytes(int dim) {
-    return (size_t(2 * kRows + kKeys) * size_t(dim | 1) + kRows * (kKeys + 1)) * 4;
+    return (size_t(2 * kRows + kKeys) * size_t(plainStride(dim)) + kRows * (kKeys + 1)) * 4;
   }
 
   CG_DEVICE PlainGradQuery(float* memory, int dim, float scale)
       : q_(memory),
-        dOut_(q_ + kRows * (dim | 1)),
-        kv_(dOut_ + kRows * (dim | 1)),
-        s_(kv_ + kKeys * (dim | 1)),
+        dOut_(q_ + kRows * plainStride(dim)),
+        kv_(dOut_ + kRows * plainStride(dim)),
+        s_(kv_ + kKeys * plainStride(dim)),
         dim_(dim),
-        stride_(dim | 1),
+        stride_(plainStride(dim)),
         scale_(scale) {
     CG_UNROLL
     for (int i = 0; i < kOwn; i++) dq_[i] = 0;
@@ -42,12 +42,8 @@ class PlainGradQuery {
 
   template <typename Query, typename Gradient, typename State>
   CG_DEVICE void begin(const Query& query, const Gradient& gradient, const State& state) {
-    for (int i = int(threadIdx.x); i < kRows * dim_; i += kThreads) {
-      const int r = i / dim_, c = i - r * dim_;
-      const T *q = query(r), *g = gradient(r);
-      q_[r * stride_ + c] = q ? toFloat(q[c]) : 0.0f;
-      dOut_[r * stride_ + c] = g ? toFloat(g[c]) : 0.0f;
-    }
+    loadPlain<kThreads>(q_, kRows, dim_, query);
+    loadPlain<kThreads>(dOut_, kRows, dim_, gradient);
     state_ = state(row());
     __syncthreads();
   }
@@ -58,12 +54,15 @@ class PlainGradQuery {
     float* s = s_ + r * (kKeys + 1);
     for (KeyBlock<T> block = next(); block.count > 0; block = next()) {
       const int seen = visible(r, block);
-      loadRows(block, false);
-      for (int j = part; j < seen; j += kPer) s[j] = dot(dOut_ + r * stride_, kv_ + j * stride_);
+      loadPlain<kThreads>(kv_, block.count, dim_, [&](int j) { return block.value(j); });
+      __syncthreads();
+      for (int j = part; j < seen; j += kPer)
+        s[j] = dotPlain(dOut_ + r * stride_, kv_ + j * stride_, dim_);
       __syncthreads();  // values have been read
-      loadRows(block, true);
+      loadPlain<kThreads>(kv_, block.count, dim_, [&](int j) { return block.key(j); });
+      __syncthreads();
       for (int j = part; j < seen; j += kPer) {
-        const float x = dot(q_ + r * stride_, kv_ + j * stride_) * scale_ * kLog2E;
+        const float x = dotPlain(q_ + r * stride_, kv_ + j * stride_, dim_) * scale_ * kLog2E;
         s[j] = exp2f(x - state_.lse2) * (s[j] - state_.delta);
       }
       __syncwarp();
@@ -93,18 +92,6 @@ class PlainGradQuery {
 
  private:
   CG_DEVICE static int row() { return int(threadIdx.x) / kPer; }
-  CG_DEVICE float dot(const float* a, const float* b) const {
-    float sum = 0;
-    for (int c = 0; c < dim_; c++) sum = fmaf(a[c], b[c], sum);
-    return sum;
-  }
-  CG_DEVICE void loadRows(const KeyBlock<T>& block, bool keys) {
-    for (int i = int(threadIdx.x); i < block.count * dim_; i += kThreads) {
-      const int j = i / dim_, c = i - j * dim_;
-      kv_[j * stride_ + c] = toFloat((keys ? block.key(j) : block.value(j))[c]);
-    }
-    __syncthreads();
-  }
 
   float *q_, *dOut_, *kv_, *s_;
   int dim_, stride_;
@@ -119,11 +106,12 @@ class MmaGradQuery {
   using T = BFloat16;
   using Tile = HeadTile<kDim>;
   static constexpr int kRows = 64, kKeys = 64, kThreads = 128;
+  using Ring = KeyRing<kDim, kKeys, kThreads>;
   static constexpr int kTileBytes = kRows * Tile::kRowBytes;
-  static size_t sharedBytes(int) { return size_t(6) * kTileBytes; }
+  static size_t sharedBytes(int) { return size_t(2) * kTileBytes + Ring::kBytes; }
 
   CG_DEVICE MmaGradQuery(float* memory, int, float scale)
-      : q_(sharedAddress(memory)), scale_(scale) {
+      : q_(sharedAddress(memory)), ring_(q_ + 2 * kTileBytes), scale_(scale) {
     CG_UNROLL
     for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) dq_[0][i][k] = 0;
@@ -140,17 +128,9 @@ class MmaGradQuery {
 
   template <typename Next, typename Visible>
   CG_DEVICE void attend(Next& next, const Visible& visible) {
-    KeyBlock<T> block = next();
-    if (block.count > 0) fill(block, 0);
-    for (int at = 0; block.count > 0; at ^= 1) {
-      cp_async_wait_all();
-      __syncthreads();  // this block is there, and the other buffers have been read
-      const KeyBlock<T> following = next();
-      if (following.count > 0) fill(following, at ^ 1);
-      step(block, at, visible);
-      block = following;
-    }
-    cp_async_wait_all();
+    ring_.walk(next, [&](const KeyBlock<T>& block, SharedAddress keys, SharedAddress values) {
+      step(block, keys, values, visible);
+    });
   }
 
   template <typename F>
@@ -168,36 +148,13 @@ class MmaGradQuery {
   static constexpr int kPairs = kKeys / 16;
 
   CG_DEVICE static int warpRow() { return int(threadIdx.x) / kWarp * 16; }
-  CG_DEVICE SharedAddress keys(int at) const { return q_ + (2 + at) * kTileBytes; }
-  CG_DEVICE SharedAddress values(int at) const { return q_ + (4 + at) * kTileBytes; }
-
-  CG_DEVICE void fill(const KeyBlock<T>& block, int at) {
-    const auto key = [&](int j) { return j < block.count ? block.key(j) : nullptr; };
-    const auto value = [&](int j) { return j < block.count ? block.value(j) : nullptr; };
-    Tile::template fill<kKeys, kThreads>(keys(at), key, block.k);
-    Tile::template fill<kKeys, kThreads>(values(at), value, block.v);
-    cp_async_commit();
-  }
-
-  // s = rows of `left` times rows of `right`
-  CG_DEVICE void scores(float (&s)[1][2 * kPairs][4], SharedAddress left, SharedAddress right) {
-    CG_UNROLL
-    for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
-    for (int k = 0; k < 4; k++) s[0][j][k] = 0;
-    CG_UNROLL
-    for (int k16 = 0; k16 < kDim / 16; k16++) {
-      uint32_t a[1][4], b[2 * kPairs][2];
-      Tile::a(a[0], left, warpRow(), k16);
-      Tile::template bRowsOf<kPairs>(b, right, 0, k16);
-      mma_tiles_bf16(s, a, b);
-    }
-  }
 
   template <typename Visible>
-  CG_DEVICE void step(const KeyBlock<T>& block, int at, const Visible& visible) {
+  CG_DEVICE void step(const KeyBlock<T>& block, SharedAddress keys, SharedAddress values,
+                      const Visible& visible) {
     float s[1][2 * kPairs][4], d[1][2 * kPairs][4];
-    scores(s, q_, keys(at));
-    scores(d, q_ + kTileBytes, values(at));
+    Tile::template products<kPairs>(s, q_, warpRow(), keys);
+    Tile::template products<kPairs>(d, q_ + kTileBytes, warpRow(), values);
     const int lane = laneId();
     CG_UNROLL
     for (int h = 0; h < 2; h++) {
@@ -215,12 +172,13 @@ class MmaGradQuery {
     for (int j = 0; j < kPairs; j++) {
       uint32_t a[1][4], b[kDim / 8][2];
       packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
-      Tile::bColumnsOf(b, keys(at), j * 16);
+      Tile::bColumnsOf(b, keys, j * 16);
       mma_tiles_bf16(dq_, a, b);
     }
   }
 
   SharedAddress q_;
+  Ring ring_;
   float scale_;
   RowState state_[2];
   float dq_[1][kDim / 8][4];
@@ -228,19 +186,13 @@ class MmaGradQuery {
 
 // Calls f.operator()<Core>() with the core that the rows allow.
 template <typename F>
-Status withGradQuery(DType dtype, int64_t dim, bool aligned, F&& f) {
-  if (dtype == DType::kBF16 && aligned) {
-    if (dim == 64) return f.template operator()<MmaGradQuery<64>>();
-    if (dim == 80) return f.template operator()<MmaGradQuery<80>>();
-    if (dim == 96) return f.template operator()<MmaGradQuery<96>>();
-    if (dim == 128) return f.template operator()<MmaGradQuery<128>>();
-  }
+Status withGradQuery(DType dtype, int64_t dim, bool aligned, const F& f) {
   const auto plain = [&]<typename T>(T) -> Status {
     if (dim <= 128) return f.template operator()<PlainGradQuery<T, 32, 32, 128>>();
     if (dim <= 256) return f.template operator()<PlainGradQuery<T, 16, 32, 256>>();
     return f.template operator()<PlainGradQuery<T, 8, 16, 512>>();
   };
-  return dtype == DType::kBF16 ? plain(BFloat16{}) : plain(float{});
+  return withHeadDim<MmaGradQuery>(dtype, dim, aligned, plain, f);
 }
 
 }  // namespace callgrad::gpu

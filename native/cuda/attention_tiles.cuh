@@ -73,7 +73,7 @@ static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
     const int tiles = t.tileBegin[i];
     t.tileBegin[i] = before;
     before += tiles;
-    if (!covered || tiles == 0) continue;
+    if (tiles == 0) continue;
     for (int r = t.segments[i].qBegin; r < t.segments[i].qEnd; r++) covered[r] = 1;
   }
   if (me == kPlanThreads - 1) t.tileBegin[t.count] = before;
@@ -168,6 +168,19 @@ CG_DEVICE int seenOf(const Segment& s, int token, int64_t first, int count, int 
   return seen < 0 ? 0 : seen < count ? int(seen) : count;
 }
 
+// Rows that no segment holds: zeros, and a log-sum-exp of -inf where there is one.
+template <typename T>
+__global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
+    uncoveredKernel(const uint8_t* covered, RowsOf<T> rows, float* lse, int64_t lseStride,
+                    int heads) {
+  const int64_t t = blockIdx.x;
+  if (covered[t]) return;
+  for (int c = int(threadIdx.x); c < rows.width; c += kPlanThreads)
+    rows.at(t)[c] = fromFloat<T>(0.0f);
+  if (!lse) return;
+  for (int h = int(threadIdx.x); h < heads; h += kPlanThreads) lse[t * lseStride + h] = -INFINITY;
+}
+
 // ---- host side ---------------------------------------------------------------------------------
 
 inline Tables tablesOf(const TensorView& segments, const TensorView& spans, int64_t queries,
@@ -181,12 +194,23 @@ inline Tables tablesOf(const TensorView& segments, const TensorView& spans, int6
           keys};
 }
 
-inline Status plan(KernelContext& context, const Tables& t, int tokens, uint8_t* covered) {
-  CG_RETURN_IF_ERROR(launch(*context.gpu, "attention plan", planKernel, dim3(1), dim3(kPlanThreads),
-                            0, t, tokens, covered, *context.deviceErrors));
-  return launch(*context.gpu, "attention overlap", overlapKernel,
-                dim3(unsigned(ceilDiv(t.count, kPlanThreads))), dim3(kPlanThreads), 0, t,
-                *context.deviceErrors);
+// Checks the tables, cuts segments into tiles of `tokens` rows, and writes the rows of `rows` (and
+// of `lse`, where present) that no segment holds.
+template <typename T>
+Status planTiles(KernelContext& context, const Tables& t, int tokens, const TensorView& rows,
+                 const TensorView& lse = TensorView::absent()) {
+  Gpu& gpu = *context.gpu;
+  uint8_t* covered = context.scratch.get<uint8_t>(size_t(t.queries + 1));
+  CG_RETURN_IF_ERROR(gpu.runtime->set(covered, 0, size_t(t.queries + 1), gpu.stream));
+  CG_RETURN_IF_ERROR(launch(gpu, "attention plan", planKernel, dim3(1), dim3(kPlanThreads), 0, t,
+                            tokens, covered, *context.deviceErrors));
+  CG_RETURN_IF_ERROR(launch(gpu, "attention overlap", overlapKernel,
+                            dim3(unsigned(ceilDiv(t.count, kPlanThreads))), dim3(kPlanThreads), 0,
+                            t, *context.deviceErrors));
+  return launch(gpu, "attention uncovered", uncoveredKernel<T>, dim3(unsigned(t.queries)),
+                dim3(kPlanThreads), 0, covered, wholeRows<T>(rows),
+                lse.present() ? lse.as<float>() : nullptr, lse.present() ? lse.rowStride : 0,
+                lse.present() ? int(lse.rowSize()) : 0);
 }
 
 // Tiles that any tables of this size may need.

@@ -61,14 +61,9 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   write(y.at(at.row, at.column), u);
 }
 
-// Elements as bits: 2 or 4 bytes each, kWidth of them in 16 bytes or 1.
+// Elements are moved as bits: 2 or 4 bytes each, one of them or as many as 16 bytes hold.
 template <typename Bits, int kWidth>
-CG_DEVICE void moveBits(Bits* to, const Bits* from) {
-  if constexpr (kWidth == 1)
-    *to = *from;
-  else
-    st16(to, ld16(from));
-}
+inline constexpr int kMoved = kWidth == 1 ? int(sizeof(Bits)) : 16;
 
 template <typename Bits, int kWidth>
 __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
@@ -76,7 +71,7 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   const int64_t i = globalThread();
   if (i >= items) return;
   const Item at = itemOf(i, itemsPerRow, kWidth);
-  moveBits<Bits, kWidth>(y.at(at.row, at.column), x.at(at.row, at.column));
+  moveBytes<kMoved<Bits, kWidth>>(y.at(at.row, at.column), x.at(at.row, at.column));
 }
 
 template <typename From, typename To, int kWidth>
@@ -198,7 +193,7 @@ Status copy(const OpCall& c, KernelContext& context) {
 template <typename Bits, int kWidth>
 CG_DEVICE void moveRow(Bits* to, const Bits* from, int64_t width) {
   for (int64_t c = int64_t(threadIdx.x) * kWidth; c < width; c += int64_t(kBlock) * kWidth)
-    moveBits<Bits, kWidth>(to + c, from + c);
+    moveBytes<kMoved<Bits, kWidth>>(to + c, from + c);
 }
 
 template <typename Bits, int kWidth>

@@ -75,6 +75,17 @@ struct TileView {
   CG_DEVICE const float* at(int r) const { return data + r * stride; }
 };
 
+// The tile of shape S at (row, column), as far as the product reaches.
+template <typename S, typename T>
+CG_DEVICE TileView tileOf(const Product<T>& p, const float* tile, int64_t row, int64_t column) {
+  return {tile,
+          S::kTileStride,
+          row,
+          column,
+          p.m - row < S::kM ? int(p.m - row) : S::kM,
+          p.n - column < S::kN ? int(p.n - column) : S::kN};
+}
+
 namespace tensorcore {
 
 // Bytes from the start of a buffer to a 16-byte chunk of a row of kChunks chunks.
@@ -235,13 +246,7 @@ __global__ void CG_LAUNCH_BOUNDS(S::kThreads, 1)
     st8(to + 8 * S::kTileStride, make_uint2(asBits(sum[i][j][2]), asBits(sum[i][j][3])));
   }
   __syncthreads();
-  const TileView view{tile,
-                      S::kTileStride,
-                      row,
-                      column,
-                      p.m - row < S::kM ? int(p.m - row) : S::kM,
-                      p.n - column < S::kN ? int(p.n - column) : S::kN};
-  epilogue.template apply<S>(view);
+  epilogue.template apply<S>(tileOf<S>(p, tile, row, column));
 }
 
 namespace plain {
@@ -320,13 +325,7 @@ __global__ void CG_LAUNCH_BOUNDS(Plain::kThreads, 1)
     st8(to + 32, make_uint2(asBits(sum[i][2]), asBits(sum[i][3])));
   }
   __syncthreads();
-  const TileView view{memory,
-                      Plain::kTileStride,
-                      row,
-                      column,
-                      p.m - row < Plain::kM ? int(p.m - row) : Plain::kM,
-                      p.n - column < Plain::kN ? int(p.n - column) : Plain::kN};
-  epilogue.template apply<Plain>(view);
+  epilogue.template apply<Plain>(tileOf<Plain>(p, memory, row, column));
 }
 
 // ---- host side --------------------------------------------------------------------------------

@@ -31,15 +31,6 @@ Cache cacheOf(const TensorView& kv) {
 }
 
 template <int kBytes>
-CG_DEVICE void copyUnit(void* to, const void* from) {
-  if constexpr (kBytes == 16)
-    st16(to, ld16(from));
-  else if constexpr (kBytes == 4)
-    st4(to, ld4(from));
-  else
-    *static_cast<uint16_t*>(to) = *static_cast<const uint16_t*>(from);
-}
-template <int kBytes>
 CG_DEVICE void zeroUnit(void* to) {
   if constexpr (kBytes == 16)
     st16(to, make_uint4(0, 0, 0, 0));
@@ -74,9 +65,9 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
     char* outside = (value ? t.v + token * t.vStride : t.k + token * t.kStride) +
                     int64_t(head) * cache.rowBytes + at;
     if constexpr (kWrite)
-      copyUnit<kBytes>(cache.row(slot, head, value) + at, outside);
+      moveBytes<kBytes>(cache.row(slot, head, value) + at, outside);
     else if (slot >= 0)
-      copyUnit<kBytes>(outside, cache.row(slot, head, value) + at);
+      moveBytes<kBytes>(outside, cache.row(slot, head, value) + at);
     else
       zeroUnit<kBytes>(outside);
   }

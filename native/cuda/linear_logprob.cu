@@ -18,6 +18,7 @@
 // of all rows, 268 MB).
 #include <cmath>
 
+#include "core/sampling.h"
 #include "cuda/device_errors.cuh"
 #include "cuda/families.h"
 #include "cuda/gemm.cuh"
@@ -118,8 +119,6 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   out.entropy[row] = float(logSum - dot / sum);
 }
 
-float scaleOf(double temperature) { return temperature == 0 ? 1.0f : float(1.0 / temperature); }
-
 template <typename T>
 constexpr int kTileColumns = sizeof(T) == 2 ? Large::kN : Plain::kN;
 
@@ -146,7 +145,7 @@ Status forward(const OpCall& c, KernelContext& context) {
   int64_t most = kStatsBytes / (tiles * int64_t(sizeof(TileStats))) / kRowStep * kRowStep;
   most = most < kRowStep ? kRowStep : most < rows ? most : rows;
   ReduceTile reduce{nullptr, context.scratch.get<TileStats>(size_t(most * tiles)),
-                    context.scratch.get<float>(size_t(most)), tiles, scaleOf(c.attr[0])};
+                    context.scratch.get<float>(size_t(most)), tiles, temperatureScale(c.attr[0])};
   for (int64_t r = 0; r < rows; r += most) {
     const int64_t count = rows - r < most ? rows - r : most;
     reduce.targets = c.in[2].as<int32_t>() + r;
@@ -281,7 +280,7 @@ Status backward(const OpCall& c, KernelContext& context) {
                                       v,
                                       r,
                                       vocabulary,
-                                      scaleOf(c.attr[0]),
+                                      temperatureScale(c.attr[0]),
                                       *context.deviceErrors};
       CG_RETURN_IF_ERROR(headProduct(
           gpu, "linearLogprobBackward",

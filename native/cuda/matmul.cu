@@ -95,11 +95,9 @@ Status columnSum(const OpCall& c, KernelContext& context) {
   const int64_t parts = ceilDiv(rows, perPart);
   float* partial = context.scratch.get<float>(size_t(parts * width));
   CG_RETURN_IF_ERROR(withType(x.dtype, [&]<typename T>(T) {
-    RowsOf<T> in;
-    in.data = x.as<T>(), in.stride = x.rowStride, in.width = int32_t(width);
     return launch(*context.gpu, "columnSum", columnSumKernel<T>,
-                  dim3(unsigned(parts), unsigned(ceilDiv(width, kBlock))), dim3(kBlock), 0, in,
-                  rows, perPart, partial);
+                  dim3(unsigned(parts), unsigned(ceilDiv(width, kBlock))), dim3(kBlock), 0,
+                  wholeRows<T>(x), rows, perPart, partial);
   }));
   return launch(*context.gpu, "addParts", addPartsKernel, dim3(unsigned(ceilDiv(width, kBlock))),
                 dim3(kBlock), 0, partial, parts, width, c.in[1].as<float>());

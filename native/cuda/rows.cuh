@@ -31,6 +31,12 @@ RowsOf<T> rowsOf(const TensorView& v) {
   return rows;
 }
 
+// One row for each index of dimension 0.
+template <typename T>
+RowsOf<T> wholeRows(const TensorView& v) {
+  return {v.as<T>(), v.rowStride, 1, int32_t(v.rowSize())};
+}
+
 inline int64_t rowCount(const TensorView& v) {
   int64_t n = 1;
   for (int i = 0; i + 1 < v.rank; i++) n *= v.shape[i];

@@ -88,7 +88,6 @@ class Runtime {
   virtual void destroyEvent(EventHandle event) = 0;
   virtual Status record(EventHandle event, StreamHandle stream) = 0;
   virtual Status wait(EventHandle event) = 0;  // the calling thread sleeps until it has happened
-  virtual Status done(EventHandle event, bool* done) = 0;
 
   // Queue copies; the host side is pinned memory. Rows of `width` bytes, `stride` bytes apart on
   // the device and adjoining on the host.

@@ -103,11 +103,6 @@ class CudaRuntime final : public Runtime {
     return check(cudaEventRecord(asEvent(event), asStream(stream)));
   }
   Status wait(EventHandle event) override { return check(cudaEventSynchronize(asEvent(event))); }
-  Status done(EventHandle event, bool* done) override {
-    const cudaError_t e = cudaEventQuery(asEvent(event));
-    *done = e == cudaSuccess;
-    return e == cudaErrorNotReady ? Status() : check(e);
-  }
 
   Status upload(void* to, const void* from, size_t bytes, StreamHandle stream) override {
     return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, asStream(stream)));

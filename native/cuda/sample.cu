@@ -17,7 +17,7 @@
 // of a warp fall on one or two bins).
 #include <cmath>
 
-#include "core/philox.h"
+#include "core/sampling.h"
 #include "cuda/device_errors.cuh"
 #include "cuda/families.h"
 #include "cuda/rows.cuh"
@@ -29,8 +29,6 @@ constexpr int kBlock = 1024, kWarps = kBlock / kWarp;
 constexpr int kMostTiles = 1024;  // of kBlock logits: a million
 constexpr int kFew = 1024;        // elements that one round in shared memory puts in order
 constexpr int kStepsByDistance = 16;
-// The third counter word, as on cpu: other users of the same key must differ from it.
-constexpr uint32_t kSampleStream = 0x73616d70;
 constexpr int kNoIndex = 0x7fffffff;
 
 struct Settings {
@@ -51,23 +49,6 @@ CG_DEVICE bool within(float logit, int index, const Cut& cut) {
 }
 CG_DEVICE bool earlier(const Cut& a, const Cut& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.index < b.index);
-}
-
-// Floats as integers of the same order, so that a bisection ends.
-CG_DEVICE long long orderOf(float x) {
-  const int32_t i = int32_t(asBits(x));
-  return i >= 0 ? i : -2147483648ll - i;
-}
-CG_DEVICE float floatOf(long long order) {
-  return asFloat(uint32_t(int32_t(order >= 0 ? order : -2147483648ll - order)));
-}
-// A float between two others, not equal to either; the lower one where there is none. Halving the
-// distance is quick where logits are spread, halving the count of floats between always ends.
-CG_DEVICE float between(float low, float high, bool byBits) {
-  const float middle = low + (high - low) / 2;
-  if (!byBits && high - low < 256.0f) return middle > low && middle < high ? middle : low;
-  const long long from = orderOf(low), to = orderOf(high);
-  return floatOf(from + (to - from) / 2);
 }
 
 struct Shared {
@@ -149,7 +130,7 @@ class Row {
     }
     bool ties = false;  // one logit is left, of more than kFew elements
     for (int step = 0; atLow.count - atHigh.count > kFew; step++) {
-      const float middle = between(low, high, step >= kStepsByDistance);
+      const float middle = floatBetween(low, high, step >= kStepsByDistance);
       if (middle == low) {
         ties = true;
         break;
@@ -325,11 +306,7 @@ CG_DEVICE Cut cutOf(Row& row, int n, const Cut& first, const Settings& s) {
   if (s.topP < 1)
     cut = row.prefix(int64_t(n) + 1, s.topP * row.above(-INFINITY, cut).mass, cut, first.logit);
   if (s.logMinP > -INFINITY) {
-    // p >= minP * max p on the scaled logits, up to fp32's rounding of them: equals of the largest
-    // stay at minP 1.
-    const double lowest = (double(row.max()) + s.logMinP) / double(s.scale);
-    const float threshold = float(lowest - 2e-7 * fmax(1.0, fabs(lowest)));
-    Cut byShare{threshold, kNoIndex};
+    Cut byShare{minPThreshold(row.max(), s.logMinP, s.scale), kNoIndex};
     if (earlier(byShare, first)) byShare = first;
     if (earlier(byShare, cut)) cut = byShare;
   }
@@ -357,13 +334,7 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   const double logSum = log(row.above(-INFINITY, everything).mass);
   int chosen = first.index;
   if (!s.greedy) {
-    const int32_t* k = keys + r * 4;
-    const PhiloxWords words = philox4x32(uint32_t(k[0]), uint32_t(k[1]), uint32_t(positions[r]),
-                                         uint32_t(k[2]), uint32_t(k[3]), kSampleStream);
-    // 53 bits, so that tokens of less than 2^-24 can still be drawn
-    const double uniform =
-        double((static_cast<unsigned long long>(words.v[0]) << 21) ^ (words.v[1] >> 11)) * 0x1p-53;
-    chosen = row.draw(uniform, cutOf(row, n, first, s));
+    chosen = row.draw(samplingUniform(keys + r * 4, positions[r]), cutOf(row, n, first, s));
   }
   if (threadIdx.x == 0) {
     token[r] = chosen;
@@ -377,8 +348,8 @@ Status sample(const OpCall& c, KernelContext& context) {
     return error(Code::kShape, "expected at most %d logits a row, got %ld", kMostTiles * kBlock,
                  long(logits.shape[1]));
   const double temperature = c.attr[0], minP = c.attr[3];
-  const Settings s{temperature == 0 ? 1.0f : float(1.0 / temperature), temperature == 0,
-                   int64_t(c.attr[1]), c.attr[2], minP > 0 ? std::log(minP) : -HUGE_VAL};
+  const Settings s{temperatureScale(temperature), temperature == 0, int64_t(c.attr[1]), c.attr[2],
+                   minP > 0 ? std::log(minP) : -HUGE_VAL};
   return launch(*context.gpu, "sample", sampleKernel, dim3(unsigned(logits.shape[0])), dim3(kBlock),
                 0, logits.as<float>(), logits.rowStride, int(logits.shape[1]),
                 c.in[1].as<int32_t>(), c.in[2].as<int32_t>(), s, c.out[0].as<int32_t>(),

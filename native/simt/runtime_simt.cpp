@@ -93,10 +93,6 @@ class SimtRuntime final : public Runtime {
   void destroyEvent(EventHandle event) override { delete event; }
   Status record(EventHandle, StreamHandle) override { return {}; }
   Status wait(EventHandle) override { return {}; }
-  Status done(EventHandle, bool* done) override {
-    *done = true;
-    return {};
-  }
 
   Status upload(void* to, const void* from, size_t bytes, StreamHandle) override {
     memcpy(to, from, bytes);

@@ -4,6 +4,7 @@
 #pragma once
 #include <cmath>
 
+#include "core/sampling.h"
 #include "cpu/kernels/simd.h"
 
 namespace callgrad::cpu::CG_ISA {
@@ -20,11 +21,6 @@ constexpr int64_t statsBlocks(int64_t vocabulary) {
 struct BlockStats {
   float max, sum, dot;
 };
-
-// What divides logits: temperature 0 (greedy) reports temperature 1's log-probs.
-inline float temperatureScale(double temperature) {
-  return temperature == 0 ? 1.0f : float(1.0 / temperature);
-}
 
 inline BlockStats blockStats(const float* logits, int64_t n, float scale) {
   constexpr float kInf = std::numeric_limits<float>::infinity();

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "core/philox.h"
+#include "core/sampling.h"
 #include "cpu/kernels/families.h"
 #include "cpu/kernels/row_stats.h"
 
@@ -18,8 +18,6 @@ namespace callgrad::cpu::CG_ISA {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-// The third counter word: other users of the same key must differ from it.
-constexpr uint32_t kSampleStream = 0x73616d70;
 // Elements between the bounds at which bisecting stops and sorting starts.
 constexpr int64_t kFewEnough = 256;
 constexpr int kStepsByDistance = 16;
@@ -40,30 +38,6 @@ struct Cut {
     return logit > o.logit || (logit == o.logit && index < o.index);
   }
 };
-
-// Floats as integers of the same order, so that a bisection ends.
-int64_t orderOf(float x) {
-  int32_t i;
-  memcpy(&i, &x, 4);
-  return i >= 0 ? i : int64_t(std::numeric_limits<int32_t>::min()) - i;
-}
-float floatOf(int64_t order) {
-  const int32_t i =
-      order >= 0 ? int32_t(order) : int32_t(int64_t(std::numeric_limits<int32_t>::min()) - order);
-  float x;
-  memcpy(&x, &i, 4);
-  return x;
-}
-
-// A float between two others, not equal to either; the lower one where there is none. Halving the
-// distance gets to few elements sooner where logits are spread, halving the number of floats
-// between ends in 32 steps where they are not.
-float between(float low, float high, bool byBits) {
-  const float middle = low + (high - low) / 2;
-  if (!byBits && high - low < 256.0f) return middle > low && middle < high ? middle : low;
-  const int64_t from = orderOf(low), to = orderOf(high);
-  return floatOf(from + (to - from) / 2);
-}
 
 // Any lane set.
 bool any(IVec mask) {
@@ -115,7 +89,7 @@ class Row {
       low = -kInf, atLow = above(low, within);
     }
     for (int step = 0; atLow.count - atHigh.count > kFewEnough; step++) {
-      const float middle = between(low, high, step >= kStepsByDistance);
+      const float middle = floatBetween(low, high, step >= kStepsByDistance);
       if (middle == low) break;
       const Measure m = above(middle, within);
       if (reached(m))
@@ -227,10 +201,7 @@ Cut cutOf(const Row& row, int64_t n, const float* logits, float max, const Setti
   if (byCount) cut = row.prefix(s.topK, kInf, cut, first.logit);
   if (s.topP < 1) cut = row.prefix(n + 1, s.topP * row.above(-kInf, cut).mass, cut, first.logit);
   if (s.minP > 0) {
-    // p >= minP * max p on the scaled logits, up to fp32's rounding of them: equals of the largest
-    // stay at minP 1.
-    const double lowest = (double(max) + std::log(s.minP)) / double(s.scale);
-    const float threshold = float(lowest - 2e-7 * std::max(1.0, std::fabs(lowest)));
+    const float threshold = minPThreshold(max, std::log(s.minP), s.scale);
     cut = std::min(cut, std::max(Cut{threshold, std::numeric_limits<int64_t>::max()}, first));
   }
   return cut;
@@ -261,12 +232,8 @@ Status sample(const OpCall& c, KernelContext& context) {
       chosen = argmax(x, n);
     } else {
       const Row masked(x, n, s.scale, row.max, masses + thread * padded);
-      const int32_t* k = keys + r * 4;
-      const PhiloxWords words = philox4x32(uint32_t(k[0]), uint32_t(k[1]), uint32_t(positions[r]),
-                                           uint32_t(k[2]), uint32_t(k[3]), kSampleStream);
-      // 53 bits, so that tokens of less than 2^-24 can still be drawn
-      const double uniform = double((uint64_t(words.v[0]) << 21) ^ (words.v[1] >> 11)) * 0x1p-53;
-      chosen = masked.draw(uniform, cutOf(masked, n, x, row.max, s));
+      chosen =
+          masked.draw(samplingUniform(keys + r * 4, positions[r]), cutOf(masked, n, x, row.max, s));
     }
     token.as<int32_t>()[r * token.rowStride] = int32_t(chosen);
     logprob.as<float>()[r * logprob.rowStride] = row.logprob(x[chosen] * s.scale);

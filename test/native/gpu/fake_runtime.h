@@ -123,11 +123,6 @@ class FakeRuntime final : public Runtime {
     finished_.wait(lock, [e] { return e->done; });
     return stateLocked();
   }
-  Status done(EventHandle event, bool* done) override {
-    std::lock_guard lock(mutex_);
-    *done = reinterpret_cast<Event*>(event)->done;
-    return {};
-  }
 
   Status upload(void* to, const void* from, size_t bytes, StreamHandle) override {
     push([=] { memcpy(to, from, bytes); });
