@@ -42,7 +42,7 @@ endif()
 # library there is a program of small right and wrong kernels, which test/native/simt.test.ts runs.
 function(callgrad_simt target kernelOptions definitions)
   set(test ${target}_selftest)
-  add_library(${target}_emulator OBJECT ${SIMT_SOURCES} native/core/parallel.cpp ${ARGN})
+  add_library(${target}_emulator OBJECT ${SIMT_SOURCES} native/core/host_memory.cpp native/core/parallel.cpp ${ARGN})
   add_library(${target}_kernels OBJECT ${SIMT_KERNEL_SOURCES})
   add_library(${test}_kernels OBJECT ${SIMT_TEST_SOURCES})
   add_library(${target} SHARED native/cuda/register.cpp $<TARGET_OBJECTS:${target}_emulator> $<TARGET_OBJECTS:${target}_kernels>)

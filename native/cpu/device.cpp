@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/host_memory.h"
 #include "core/host_scratch.h"
 #include "core/parallel.h"
 #include "cpu/isa.h"
@@ -19,17 +20,6 @@
 namespace callgrad {
 namespace cpu {
 namespace {
-
-// Physical memory, or the cgroup's limit where that is lower.
-size_t memoryLimit() {
-  size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
-  if (FILE* f = fopen("/sys/fs/cgroup/memory.max", "r")) {
-    unsigned long long limit;
-    if (fscanf(f, "%llu", &limit) == 1) bytes = std::min<size_t>(bytes, limit);
-    fclose(f);
-  }
-  return bytes;
-}
 
 // A build may leave instruction sets out (CALLGRAD_ISAS): the widest one that is there and that the
 // CPU has.
@@ -82,7 +72,7 @@ struct CpuRecording final : Recording {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice() : allocator_(memoryLimit(), stream_) {
+  CpuDevice() : allocator_(hostMemory(), stream_) {
     KernelTable table;
     if (Register kernels = isaKernels(detectIsa())) kernels(table);
     kernels_ = table.resolve();

@@ -8,7 +8,6 @@ namespace callgrad::simt {
 
 void* allocateGlobal(size_t bytes);  // 256-byte aligned; null when there is none
 void freeGlobal(void* data);
-size_t memoryTotal();  // the host's, or the cgroup's limit
 size_t memoryHeld();
 
 // What the running op's kernels may touch: all of it, or one more region.

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/host_memory.h"
 #include "cuda/families.h"
 #include "cuda/runtime.h"
 #include "simt/grid.h"
@@ -55,14 +56,14 @@ class SimtRuntime final : public Runtime {
     p->name = "simt";
     p->major = 9;
     p->multiprocessors = 132;
-    p->memoryBytes = simt::memoryTotal();
+    p->memoryBytes = hostMemory();
     p->sharedPerBlock = simt::Executor::kSharedBytes;
     p->l2Bytes = size_t(50) << 20;
     return {};
   }
   Status use(int) override { return {}; }
   Status memoryInfo(size_t* free, size_t* total) override {
-    *total = simt::memoryTotal();
+    *total = hostMemory();
     const size_t held = simt::memoryHeld();
     *free = *total > held ? *total - held : 0;
     return {};

@@ -25,7 +25,8 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/kernels/attention_math.h"
+#include "cpu/kernels/attention_lanes.h"
+#include "cpu/kernels/attention_pack.h"
 
 namespace callgrad::cpu::CG_ISA {
 

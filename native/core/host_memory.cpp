@@ -1,12 +1,13 @@
-#include "simt/memory.h"
+#include "core/host_memory.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 
-namespace callgrad::simt {
-size_t memoryTotal() {
+namespace callgrad {
+
+size_t hostMemory() {
   size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
   if (FILE* f = fopen("/sys/fs/cgroup/memory.max", "r")) {
     unsigned long long limit;
@@ -16,4 +17,4 @@ size_t memoryTotal() {
   return bytes;
 }
 
-}  // namespace callgrad::simt
+}  // namespace callgrad
