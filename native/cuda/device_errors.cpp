@@ -41,7 +41,7 @@ Status faultStatus(const ErrorRecord& record) {
                  record.owner);
   const unsigned long long where = ~record.where;
   const long long index = (long long)(where >> 32), value = int32_t(uint32_t(where));
-  const long long width = record.other > 0 ? record.other : 1;
+  const long long other = int32_t(uint32_t(~record.other)), width = other > 0 ? other : 1;
   std::string text = "[" + std::string(opTable()[op].name) + "] ";
   for (const char* p = kTexts[fault]; *p; p++) {
     if (*p != '%') {
@@ -56,7 +56,7 @@ Status faultStatus(const ErrorRecord& record) {
         text += std::to_string(value);
         break;
       case 'O':
-        text += std::to_string(record.other);
+        text += std::to_string(other);
         break;
       case 'D':
         text += std::to_string(index / width);

@@ -6,17 +6,17 @@
 namespace callgrad::gpu {
 
 // Reports that entry `index` of a table holds `value`. Any number of threads may call it; `limit`
-// must be the same in all calls of one launch for one fault, and `other` too unless one thread
-// alone reports (tables that are small enough to be checked by one block).
+// must be the same in all calls of one launch for one fault, `value` and `other` in all calls for
+// one entry. Only the thread that opens the record writes `limit`: no two writes meet, and who
+// reads it does so after the kernel.
 CG_DEVICE void reportFault(const ErrorSlot& errors, Fault fault, long long index, int32_t value,
-                           long long limit, long long other = 0) {
+                           long long limit, int32_t other = 0) {
   const unsigned long long mine = errors.call | static_cast<unsigned long long>(fault);
   const unsigned long long before = atomicCAS(&errors.record->owner, 0ull, mine);
   if (before != 0 && before != mine) return;
-  atomicMax(&errors.record->where,
-            ~(static_cast<unsigned long long>(index) << 32 | static_cast<uint32_t>(value)));
-  errors.record->limit = limit;
-  errors.record->other = other;
+  if (before == 0) errors.record->limit = limit;
+  atomicMax(&errors.record->where, settled(index, value));
+  atomicMax(&errors.record->other, settled(index, other));
 }
 
 // Whether an error waits to be delivered. Kernels that change state for good (optimizer, KV) ask

@@ -35,12 +35,19 @@ enum class Fault : uint8_t {
 };
 
 // In device memory, one per device. `owner` is 0 while all is well, else (serial of the call << 24
-// | op << 8 | fault).
+// | op << 8 | fault). The entry with the lowest index wins `where` and `other`, each by itself:
+// both begin with the index, so that they are of one entry when the kernel has ended.
 struct ErrorRecord {
   unsigned long long owner;
-  unsigned long long where;  // index << 32 | value: the lowest wins
-  long long limit, other;
+  unsigned long long where;  // ~(index << 32 | value), see settled()
+  unsigned long long other;  // ~(index << 32 | other number)
+  long long limit;
 };
+
+// A word of the record in which the lowest index wins by an atomic maximum, over 0.
+constexpr unsigned long long settled(long long index, int32_t number) {
+  return ~(static_cast<unsigned long long>(index) << 32 | static_cast<uint32_t>(number));
+}
 
 // What KernelContext::deviceErrors points at; kernels take it by value.
 struct ErrorSlot {

@@ -115,7 +115,7 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   const int64_t page = pages[r * width + (n - 1) / pageSize];
   const int64_t slot = page * pageSize + (n - 1) % pageSize;
   if (page < 0 || slot > 0x7fffffff)
-    reportFault(errors, Fault::kMissingPage, r, int32_t(page), 0, n - 1);
+    reportFault(errors, Fault::kMissingPage, r, int32_t(page), 0, int32_t(n - 1));
   else
     slots[r] = int32_t(slot);
 }

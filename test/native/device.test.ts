@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { device } from '../../lib/tensor/device.js'
-import { add, copy, embedding, fill } from '../../lib/tensor/ops.generated.js'
+import { add, attention, copy, decodeSlots, embedding, fill } from '../../lib/tensor/ops.generated.js'
 import { record } from '../../lib/tensor/recording.js'
 import { scope } from '../../lib/tensor/scope.js'
 import { empty, tensor, write } from '../../lib/tensor/tensor.js'
@@ -173,6 +173,32 @@ test('only ops are recorded', async () => {
     /mine/,
   )
   assert.equal([...(await add(x, x).toArray())], [2])
+})
+
+test('of many bad entries the first is reported, with all of its own numbers', async () => {
+  const ints = (values: number[], width: number) =>
+    tensor(Int32Array.from(values), [values.length / width, width], place)
+  const n = 300 // more than a block has threads
+  const bad = [293, 262, 131, 77, 38, 37]
+  const x = empty([4, 1, 4], place)
+  fill(x)
+  const spans = Array.from({ length: n }, (_, i) => (bad.includes(i) ? [i, 1000 + i] : [0, 1])).flat()
+  const segments = ints([0, 4, -1, 0, 0, n], 6)
+  assert.match(
+    await codeOf(attention(x, x, x, segments, ints(spans, 2)).out.toArray()),
+    /^ERR_RANGE: \[attention\] expected spans inside \[0, 4\], got \[37, 1037\) at 37$/,
+  )
+  // row i has i + 1 tokens, all in one page, and those named have no page
+  const pages = Array.from({ length: n }, (_, i) => (bad.includes(i) ? -1 - i : i))
+  const lengths = tensor(
+    Int32Array.from({ length: n }, (_, i) => i + 1),
+    [n],
+    place,
+  )
+  assert.match(
+    await codeOf(decodeSlots(ints(pages, 1), lengths, { pageSize: n }).toArray()),
+    /^ERR_RANGE: \[decodeSlots\] expected ownPages of row 37 to hold a page id for token 37, got -38$/,
+  )
 })
 
 test('an error in a replay is the next await’s', async () => {

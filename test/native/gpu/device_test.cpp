@@ -67,7 +67,7 @@ Status columnSum(const OpCall&, KernelContext& context) {
         const Report& r = *static_cast<const Report*>(packed);
         if (r.record->owner) return;
         r.record->owner = r.call | uint64_t(Fault::kTokenId);
-        r.record->where = ~(7ull << 32 | uint32_t(-3));
+        r.record->where = settled(7, -3);
         r.record->limit = 10;
       },
       Report{context.deviceErrors->record, context.deviceErrors->call});
@@ -351,12 +351,13 @@ void listingSaysWhy() {
 void everyFaultHasItsWords() {
   for (int fault = 1; fault < int(Fault::kCount); fault++) {
     const ErrorRecord r{1ull << 24 | (unsigned long long)(findOp("rope")) << 8 | unsigned(fault),
-                        ~(9ull << 32 | 5), 4, 2};
+                        settled(9, 5), settled(9, 2), 4};
     const Status s = faultStatus(r);
     EXPECT(s.code() == Code::kRange && has(s.message(), "[rope] expected "));
     EXPECT(!has(s.message(), "%"));
   }
-  const ErrorRecord page{1ull << 24 | 0 << 8 | unsigned(Fault::kOwnPage), ~(9ull << 32 | 5), 4, 4};
+  const ErrorRecord page{1ull << 24 | 0 << 8 | unsigned(Fault::kOwnPage), settled(9, 5),
+                         settled(9, 4), 4};
   EXPECT(has(faultStatus(page).message(), "expected ownPages in [0, 4), got 5 at [2, 1]"));
   EXPECT(faultStatus({}).ok());
 }
