@@ -17,6 +17,8 @@ export interface OpShapes {
   vocab: number
   /** Rows that the head scores. */
   scored: number
+  /** Weights that the optimizer steps over. */
+  parameters: number
 }
 
 /** SmolLM2-135M under the workload of docs/performance.md. */
@@ -31,6 +33,7 @@ export const smollm2Shapes: OpShapes = {
   intermediate: 1536,
   vocab: 49152,
   scored: 256,
+  parameters: 16 * 576 * 1536,
 }
 
 /**
@@ -48,6 +51,7 @@ export const emulatedShapes: OpShapes = {
   intermediate: 768,
   vocab: 2048,
   scored: 128,
+  parameters: 2 ** 19,
 }
 
 /** How an op is measured. A row of the conformance table cannot be without one. */
@@ -59,6 +63,8 @@ export interface BenchCase {
   attrs?(shapes: OpShapes): Record<string, number | boolean>
   /** Floating-point operations where they depend on what the inputs hold: the op table then knows none. */
   flops?(shapes: OpShapes): number
+  /** Bytes that the tiles of the GPU's bf16 kernel move at least, where an op is made of tiles (`tiling.ts`). */
+  tiles?(shapes: OpShapes): number
 }
 
 /** Makes inputs; floats without a dtype get the one under test. */

@@ -10,6 +10,8 @@ export interface OpCounters {
   movedOverLeast: number
   /** Bytes of the sectors that warps ask for, what comes from caches included. */
   asked: number
+  /** `asked` over what the kernel's tiles move at least; null where the op is not made of tiles. */
+  askedOverTiles: number | null
   /** `asked` over the sectors that would hold the bytes that each warp touches: 1 where every access is coalesced. */
   askedOverTouched: number
   /** Passes through the banks of shared memory, and those beyond the least. */
@@ -25,11 +27,11 @@ export interface OpCounters {
   kernels: KernelCounts[]
 }
 
-/** Runs the call once and counts it; `least` and `flops` are the op's own. */
+/** Runs the call once and counts it; `bytes` and `flops` are the op's least, `tiles` the bytes of its tiling. */
 export async function countCall(
   call: OpCall,
   device: Device,
-  { bytes: least, flops }: { bytes: number; flops: number },
+  { bytes: least, flops, tiles }: { bytes: number; flops: number; tiles?: number | undefined },
 ): Promise<OpCounters> {
   const out = run(call)
   await device.synchronize()
@@ -46,6 +48,7 @@ export async function countCall(
     moved,
     movedOverLeast: ratio(moved, least),
     asked: 32 * sectors,
+    askedOverTiles: tiles ? (32 * sectors) / tiles : null,
     askedOverTouched: ratio(sectors, sum('leastSectors')),
     sharedPasses: sum('sharedWaves'),
     bankConflicts: sum('sharedWaves') - sum('sharedLeast'),

@@ -27,6 +27,7 @@ const countColumns: readonly Column<OpCounters>[] = [
   ['least kB', (r) => digits(r.bytes / 1e3)],
   ['moved', (_, c) => `${c.movedOverLeast.toFixed(2)}x`],
   ['asked kB', (_, c) => digits(c.asked / 1e3)],
+  ['of tiles', (_, c) => (c.askedOverTiles === null ? '–' : `${c.askedOverTiles.toFixed(2)}x`)],
   ['coalesced', (_, c) => percent(1 / c.askedOverTouched)],
   ['bank conflicts', (_, c) => `${c.bankConflicts}`],
   ['of passes', (_, c) => `${c.sharedPasses}`],
@@ -61,7 +62,7 @@ export function opBenchNotes(report: OpBenchReport): string[] {
   const again = `again: npx callgrad bench ops --op NAME --dtype DTYPE --device ${device}`
   if (!roofs) {
     const columns =
-      'moved: different 32-byte sectors per launch, of the least bytes; asked: sectors that warps ask for, caches included; H100 µs: the time below which an H100 SXM cannot go'
+      'moved: different 32-byte sectors per launch, of the least bytes; asked: sectors that warps ask for, caches included, of tiles: over the least of the bf16 kernel and its tiles; H100 µs: the time below which an H100 SXM cannot go'
     return [columns, again]
   }
   return [

@@ -154,7 +154,10 @@ async function measure(row: OpRow, dtype: Float, error: number, rig: Rig): Promi
       flops: Number.isFinite(cost.flops) ? cost.flops : null,
       error,
       timing: clock ? await ratesOf(call, cost, dtype, rig, clock) : null,
-      counters: device.name === 'simt' ? await countCall(call, device, cost) : null,
+      counters:
+        device.name === 'simt'
+          ? await countCall(call, device, { ...cost, tiles: dtype === 'bf16' ? row.bench.tiles?.(shapes) : undefined })
+          : null,
       command: `npx callgrad bench ops --op ${row.op} --dtype ${dtype === 'f32' ? 'fp32' : dtype} --device ${device.name}`,
     }
   } finally {

@@ -5,6 +5,7 @@ import { pagesSeen } from '../bench-pages.js'
 import { roundBFloat16 } from '../harness.js'
 import * as reference from '../reference/attention.js'
 import { type Call, type Input, normal, type OpCase, type OpRow, type Round } from '../row.js'
+import { attentionTraffic } from '../tiling.js'
 
 const exact = (x: number) => x
 
@@ -181,6 +182,14 @@ function attended(m: Maker, s: OpShapes) {
   }
 }
 
+function tilesSeen(s: OpShapes): number {
+  const { each, prompt } = partsOf(s)
+  return attentionTraffic(
+    [{ rows: prompt, prefix: 0 }, ...range(answers).map(() => ({ rows: each, prefix: prompt }))],
+    s,
+  )
+}
+
 /** Pairs of a query and a key that it sees. Scores and weighted values are 2 D operations each; backward has five such products. */
 function pairsSeen(s: OpShapes): number {
   const { each, prompt } = partsOf(s)
@@ -191,7 +200,12 @@ function pairsSeen(s: OpShapes): number {
 export const rows: OpRow[] = [
   {
     op: 'attention',
-    bench: { dtypes: floats, inputs: (m, s) => attended(m, s), flops: (s) => 4 * s.headDim * s.heads * pairsSeen(s) },
+    bench: {
+      dtypes: floats,
+      inputs: (m, s) => attended(m, s),
+      flops: (s) => 4 * s.headDim * s.heads * pairsSeen(s),
+      tiles: tilesSeen,
+    },
     cases: [...cases.map((c) => forwardCase(c)), forwardCase(scaled, { scale: 0.7 }), forwardCase(large, {}, 6)],
     reference: forward,
   },

@@ -1,6 +1,7 @@
 import { floats } from '../bench.js'
 import * as reference from '../reference/matmul.js'
 import { type Call, constant, type Input, normal, type OpCase, type OpRow } from '../row.js'
+import { productTraffic } from '../tiling.js'
 
 const exact = (x: number) => x
 
@@ -68,6 +69,7 @@ export const rows: OpRow[] = [
         x: m.normal([s.rows, s.hidden]),
         w: m.normal([2 * s.intermediate, s.hidden], undefined, 0.05),
       }),
+      tiles: (s) => productTraffic(s.rows, 2 * s.intermediate, s.hidden),
     },
     cases: linearCases,
     reference: reference.linear,
@@ -81,6 +83,7 @@ export const rows: OpRow[] = [
         dy: m.normal([s.rows, 2 * s.intermediate]),
         w: m.normal([2 * s.intermediate, s.hidden], undefined, 0.05),
       }),
+      tiles: (s) => productTraffic(s.rows, s.hidden, 2 * s.intermediate),
     },
     cases: cases((t, n, k) => ({ name: '', inputs: inputsOf([['dy', [t, n]], ['w', [n, k]]], t + n) })), // biome-ignore format: one line
     reference: reference.linearBackwardInput,
@@ -96,6 +99,7 @@ export const rows: OpRow[] = [
         x: m.normal([s.rows, s.hidden]),
         dw: m.normal([2 * s.intermediate, s.hidden], 'f32'),
       }),
+      tiles: (s) => productTraffic(2 * s.intermediate, s.hidden, s.rows, { outSize: 4, accumulate: true }),
     },
     cases: [
       ...cases((t, n, k) => ({
@@ -130,6 +134,7 @@ export const rows: OpRow[] = [
         a: m.normal([s.intermediate, s.intermediate]),
         b: m.normal([s.intermediate, s.intermediate]),
       }),
+      tiles: (s) => productTraffic(s.intermediate, s.intermediate, s.intermediate),
     },
     cases: [false, true].flatMap((transA) =>
       [false, true].flatMap((transB) =>

@@ -53,7 +53,7 @@ export const rows: OpRow[] = [
     op: 'sumSquares',
     bench: {
       dtypes: ['f32'],
-      inputs: (m, s) => ({ x: m.normal([16 * s.hidden * s.intermediate], 'f32'), into: m.normal([1], 'f32') }),
+      inputs: (m, s) => ({ x: m.normal([s.parameters], 'f32'), into: m.normal([1], 'f32') }),
     },
     cases: [
       squares('59 by 97', [59, 97]),
@@ -94,7 +94,7 @@ export const rows: OpRow[] = [
     op: 'adamw',
     bench: {
       dtypes: ['bf16'],
-      inputs: (m, s) => adamState(m, 8 * s.hidden * s.intermediate),
+      inputs: (m, s) => adamState(m, s.parameters),
       attrs: () => ({ lr: 1e-6, step: 10 }),
     },
     cases: [
