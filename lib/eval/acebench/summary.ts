@@ -4,6 +4,7 @@ import { printJson } from '../../text/json-print.js'
 import { pyRepr } from '../../text/python/repr.js'
 import { type FailureEntry, shownAnswer } from '../failures-page.js'
 import { type Estimate, wilson } from '../intervals.js'
+import { type CategoryScore, summarize } from './aggregate.js'
 import { type Category, categories, groups, versions } from './categories.js'
 import type { AceReport, Judged } from './evaluate.js'
 
@@ -56,7 +57,7 @@ export function categoryTable(report: AceReport): { header: string[]; rows: stri
  * What Tool-N1's figure 3b shows, and the two means of ACEBench's own English leaderboard that its baselines come from. How the paper put
  * them together is not said; the mean of the eight categories fits each baseline.
  */
-const paper: readonly [model: string, atom: number | null, single: number | null, mean: number][] = [
+export const paperRows: readonly [model: string, atom: number | null, single: number | null, mean: number][] = [
   ['GPT-4o', 0.9, 0.78, 0.87],
   ['Tool-N1-14B', null, null, 0.86],
   ['Tool-N1-7B', null, null, 0.8234],
@@ -64,24 +65,29 @@ const paper: readonly [model: string, atom: number | null, single: number | null
   ['Llama-3.1-8B-Inst', 0.51, 0.495, 0.5063],
 ]
 
-/** The paper's rows and this model's; a dash where its categories were not all evaluated. */
-export function paperTable(report: AceReport): { header: string[]; rows: string[][] } {
-  const { summary } = report
-  const scores = report.scores[report.version]
+export const paperColumns = ['atom', 'single turn', 'both (paper)', 'normal', 'special'] as const
+
+/** The shares under {@link paperColumns}; null where not all of a column's categories were evaluated. */
+export function paperFigures(scores: ReadonlyMap<Category, CategoryScore>): (number | null)[] {
+  const summary = summarize(Object.fromEntries([...scores].map(([category, { accuracy }]) => [category, accuracy])))
   const whole = (group: string) => groups[group]?.every((category) => scores.has(category)) ?? false
-  const percent = (value: number | null) => (value === null ? '–' : (100 * value).toFixed(2))
-  const own = [
+  return [
     whole('atom') ? summary.atom : null,
     whole('single_turn') ? summary.single_turn : null,
     whole('tool-n1') ? summary.toolN1 : null,
     whole('normal') ? summary.normal : null,
     whole('special') ? summary.special : null,
   ]
+}
+
+/** The paper's rows and this model's; a dash where its categories were not all evaluated. */
+export function paperTable(report: AceReport): { header: string[]; rows: string[][] } {
+  const percent = (value: number | null) => (value === null ? '–' : (100 * value).toFixed(2))
   return {
-    header: ['model', 'atom', 'single turn', 'both (paper)', 'normal', 'special'],
+    header: ['model', ...paperColumns],
     rows: [
-      ...paper.map(([model, atom, single, mean]) => [model, percent(atom), percent(single), percent(mean), '–', '–']),
-      [`${report.model}${part(report)}`, ...own.map(percent)],
+      ...paperRows.map(([model, ...shares]) => [model, ...shares.map(percent), '–', '–']),
+      [`${report.model}${part(report)}`, ...paperFigures(report.scores[report.version]).map(percent)],
     ],
   }
 }

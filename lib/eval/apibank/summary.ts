@@ -73,7 +73,7 @@ export function categoryTable(report: ApiBankReport): { header: string[]; rows: 
 }
 
 /** Figure 3a of Tool-N1's paper: call mode, by a rule that is not said. */
-const paper: readonly [string, number][] = [
+export const paperRows: readonly [model: string, percent: number][] = [
   ['Tool-N1-14B', 82.19],
   ['Tool-N1-7B', 81.28],
   ['GPT-4o', 77.16],
@@ -89,7 +89,7 @@ export function paperTable(report: ApiBankReport): { header: string[]; rows: str
   return {
     header: ['model', 'call (paper’s rule)', 'portable', 'official'],
     rows: [
-      ...paper.map(([model, value]) => [model, value.toFixed(2), '–', '–']),
+      ...paperRows.map(([model, value]) => [model, value.toFixed(2), '–', '–']),
       [`${report.model}${part}`, '–', ...cells],
     ],
   }

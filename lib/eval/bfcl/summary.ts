@@ -45,7 +45,7 @@ export function categoryTable(report: BfclReport): TextTable {
 }
 
 /** The paper's columns: S(imple), M(ultiple), P(arallel), PM, not live and live. */
-const shown: readonly [string, keyof PaperScores][] = [
+export const paperColumns: readonly [title: string, key: keyof PaperScores][] = [
   ['NL-S', 'nonLiveSimple'],
   ['NL-M', 'nonLiveMultiple'],
   ['NL-P', 'nonLiveParallel'],
@@ -64,10 +64,10 @@ const shown: readonly [string, keyof PaperScores][] = [
 export function paperTable(report: BfclReport): TextTable {
   const own = paperScores(report.counts, report.version)
   return {
-    header: ['model', ...shown.map(([title]) => title)],
+    header: ['model', ...paperColumns.map(([title]) => title)],
     rows: [
-      ...paperRows.map((row) => [row.model, ...shown.map(([, key]) => row[key].toFixed(2))]),
-      [report.model, ...shown.map(([, key]) => share(own[key]))],
+      ...paperRows.map((row) => [row.model, ...paperColumns.map(([, key]) => row[key].toFixed(2))]),
+      [report.model, ...paperColumns.map(([, key]) => share(own[key]))],
     ],
   }
 }

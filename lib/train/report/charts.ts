@@ -6,12 +6,16 @@ export interface Series {
   label: string
   /** Index into the palette. */
   color: number
-  /** `band` draws the area between `low` and `values`; `faint` is the raw line behind a smoothed one. */
+  /** `area` is between `low` and `values`; `faint` is the raw line behind a smoothed one. */
   kind: 'line' | 'faint' | 'points' | 'area'
   values: (number | null)[]
   low?: (number | null)[]
   /** What the legend shows, where `values` are sums for stacking. */
   shown?: (number | null)[]
+  /** Index of the series that it belongs to: it stands in no legend of its own, comes and goes with that one. */
+  of?: number
+  /** The axis does not make room for it. */
+  loose?: boolean
 }
 
 export interface Chart {
@@ -153,12 +157,10 @@ const specs: readonly Spec[] = [
 
 const maxPoints = 800
 
-/** Charts of one run, or of several drawn over each other; those without data are left out. */
-export function chartsOf(runs: readonly Run[], idPrefix = ''): Chart[] {
-  const drawn = specs
-    .map((spec) => (runs.length === 1 ? single(spec, runs[0]!.metrics) : overlaid(spec, runs)))
-    .filter((chart) => chart !== null)
-  const held = runs.length === 1 ? heldOut(runs[0]!) : null
+/** Charts of a run; those without data are left out. */
+export function chartsOf(run: Run, idPrefix = ''): Chart[] {
+  const drawn = specs.map((spec) => single(spec, run.metrics)).filter((chart) => chart !== null)
+  const held = heldOut(run)
   return (held ? [held, ...drawn] : drawn).map((chart) => ({ ...chart, id: `${idPrefix}${chart.id}` }))
 }
 
@@ -199,7 +201,8 @@ const chart = (spec: Spec, x: number[], series: Series[]): Chart => ({
   ...(spec.range ? { range: spec.range } : {}),
 })
 
-const numeric = (value: unknown, scale = 1) =>
+/** A finite number times `scale`, else null. */
+export const numeric = (value: unknown, scale = 1): number | null =>
   typeof value === 'number' && Number.isFinite(value) ? value * scale : null
 
 function lines(spec: Spec, column: (name: string) => (number | null)[]): Series[] {
@@ -252,25 +255,8 @@ function stacked(
     })
 }
 
-/** One bold line a run for the first metric of a chart. */
-function overlaid(spec: Spec, runs: readonly Run[]): Chart | null {
-  const metric = spec.lines?.[0]?.[0]
-  if (!metric) return null
-  const thinned = runs.map((run) => thin(run.metrics))
-  const x = [...new Set(thinned.flatMap((metrics) => metrics.map((m) => m.step)))].sort((a, b) => a - b)
-  const series = runs.map((run, color): Series => {
-    const values = thinned[color]!.map((m) => numeric(m[metric], spec.scale))
-    const smooth = runningMean(values, Math.max(1, Math.round(values.length / 25)))
-    const at = new Map(thinned[color]!.map((m, i) => [m.step, smooth[i]!]))
-    return { label: run.name, color, kind: 'line', values: x.map((step) => at.get(step) ?? null) }
-  })
-  const drawn = series.filter((s) => s.values.some((v) => v !== null))
-  const title = spec.lines!.length > 1 ? `${spec.title}: ${spec.lines![0]![1]}` : spec.title
-  return drawn.length > 0 ? { ...chart(spec, x, drawn), title } : null
-}
-
 /** Every k-th line, the last one always, so that a long run stays a small page. */
-function thin(metrics: readonly MetricLine[]): readonly MetricLine[] {
+export function thin(metrics: readonly MetricLine[]): readonly MetricLine[] {
   const stride = Math.ceil(metrics.length / maxPoints)
   return stride <= 1 ? metrics : metrics.filter((_, i) => i % stride === 0 || i === metrics.length - 1)
 }

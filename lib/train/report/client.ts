@@ -15,6 +15,7 @@ export const clientCode = `
     const outputs = [...holder.closest('figure').querySelectorAll('.legend output')];
     const buttons = [...holder.closest('figure').querySelectorAll('.legend button')];
     const axis = { stroke: css('--muted'), grid: { stroke: css('--grid'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' };
+    const listed = spec.series.map((s, k) => k).filter((k) => spec.series[k].of == null);
     const data = [spec.x], series = [{ label: 'step' }], bands = [], places = [];
     const stacked = spec.series.some((s) => s.shown);
     for (const s of spec.series) {
@@ -28,19 +29,23 @@ export const clientCode = `
         stroke: s.kind === 'faint' ? color + '55' : s.kind === 'area' && !stacked ? 'transparent' : color,
         width: s.kind === 'line' ? 2 : 1,
         spanGaps: true,
+        auto: !s.loose,
+        dash: s.color >= 8 ? [7, 4] : undefined,
         points: { show: s.kind === 'points' || (s.kind === 'line' && sparse), size: 5, fill: color },
       });
       if (s.low) {
         data.push(s.low);
-        series.push({ label: '', stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } });
+        series.push({ label: '', stroke: 'transparent', width: 0, spanGaps: true, auto: !s.loose, points: { show: false } });
         bands.push({ series: [index, index + 1], fill: color + (stacked ? 'cc' : '26') });
       }
     }
-    const show = (i) => spec.series.forEach((s, k) => {
-      const values = s.shown || s.values;
+    const show = (i) => listed.forEach((k, button) => {
+      const s = spec.series[k], values = s.shown || s.values;
       const at = i == null ? values.findLastIndex((v) => v != null) : i;
       const range = s.low && !s.shown && values[at] != null ? text(s.low[at]) + ' to ' : '';
-      outputs[k].textContent = range + text(values[at], spec.unit);
+      const around = spec.series.find((other) => other.of === k && other.low && other.low[at] != null);
+      outputs[button].textContent = range + text(values[at], spec.unit) +
+        (around ? ' (' + text(around.low[at]) + ' to ' + text(around.values[at]) + ')' : '');
     });
     const extent = (u, low, high) => {
       if (spec.range) return spec.range;
@@ -64,14 +69,18 @@ export const clientCode = `
       series, bands,
       hooks: { setCursor: [(u) => show(u.cursor.idx)] },
     }, data, holder);
-    buttons.forEach((button, k) => {
+    const toggle = (k, on) => spec.series.forEach((s, j) => {
+      if (j !== k && s.of !== k) return;
+      plot.setSeries(places[j], { show: on });
+      if (s.low) plot.setSeries(places[j] + 1, { show: on });
+    });
+    buttons.forEach((button, place) => {
       button.onclick = () => {
         const on = button.getAttribute('aria-pressed') !== 'true';
         button.setAttribute('aria-pressed', String(on));
-        plot.setSeries(places[k], { show: on });
-        if (spec.series[k].low) plot.setSeries(places[k] + 1, { show: on });
+        toggle(listed[place], on);
       };
-      if (button.getAttribute('aria-pressed') === 'false') plot.setSeries(places[k], { show: false });
+      if (button.getAttribute('aria-pressed') === 'false') toggle(listed[place], false);
     });
     show(null);
     const resize = new ResizeObserver(() => plot.setSize({ width: holder.clientWidth, height: height() }));

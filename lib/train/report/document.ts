@@ -1,4 +1,4 @@
-// A page that stands alone: scripts and styles are inside, and its own policy forbids it the network and any script but these two,
+// A page that stands alone: scripts and styles are inside, and its own policy forbids it the network and any script but its own,
 // whatever a model has written into a completion.
 
 import { createHash } from 'node:crypto'
@@ -22,11 +22,13 @@ export interface PageParts {
   data: unknown
   /** Plain JavaScript that draws with uPlot. */
   client: string
+  /** A second script, with data in an element of its own. */
+  more?: { id: string; data: unknown; client: string } | undefined
 }
 
 /** The whole document. */
-export function documentOf({ title, subtitle, body, data, client }: PageParts): string {
-  const codes = [plotFile('uPlot.iife.min.js'), client].map(safeCode)
+export function documentOf({ title, subtitle, body, data, client, more }: PageParts): string {
+  const codes = [plotFile('uPlot.iife.min.js'), client, ...(more ? [more.client] : [])].map(safeCode)
   const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src ${codes.map(hashOf).join(' ')}`
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -37,7 +39,7 @@ export function documentOf({ title, subtitle, body, data, client }: PageParts): 
 <body><main><header><h1>${title}</h1><p class="quiet">${subtitle}</p></header>
 ${body}
 <footer>Written by callgrad. Charts by uPlot (MIT licence).</footer></main>
-${jsonScript('chart-data', data)}
+${jsonScript('chart-data', data)}${more && jsonScript(more.id, more.data)}
 ${codes.map((code) => html`<script>${trusted(code)}</script>`)}
 </body></html>
 `.text

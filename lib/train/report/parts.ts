@@ -4,7 +4,7 @@ import type { Chart, Series } from './charts.js'
 import { html, type Markup } from './html.js'
 import type { CompletionLine, EvalLine, Interval, MetricLine, QuestionLine, Run } from './read.js'
 
-const percent = (value: number, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`
+export const percent = (value: number, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`
 
 /** 12, 3.46, 0.0123, 1.2e-6. */
 export function figure(value: number | null | undefined): string {
@@ -20,7 +20,7 @@ function time(seconds: number): string {
 }
 
 /** Values of a metric, in order, without gaps. */
-const column = (metrics: readonly MetricLine[], name: string) =>
+export const column = (metrics: readonly MetricLine[], name: string) =>
   metrics.map((m) => m[name]).filter((v): v is number => typeof v === 'number' && Number.isFinite(v))
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
@@ -46,7 +46,8 @@ export function tiles(run: Run): Markup {
   </div>`
 }
 
-function interval(label: string, { value, low, high }: Interval, note: string): Markup {
+/** A share as a bar with its interval; clipped to what a share can be. */
+export function interval(label: string, { value, low, high }: Interval, note: string): Markup {
   const at = (v: number) => `${(100 * Math.min(1, Math.max(0, v))).toFixed(2)}%`
   return html`<div class="interval"><span>${label}</span>
     <span class="track" aria-hidden="true"><b style="width:${at(value)}"></b><u style="left:${at(low)};width:${at(high - low)}"></u><s style="left:${at(value)}"></s></span>
@@ -112,7 +113,7 @@ export function samples(lines: readonly CompletionLine[]): Markup | null {
 
 function describe(chart: Chart): string {
   return chart.series
-    .filter((s) => s.kind !== 'faint')
+    .filter((s) => s.kind !== 'faint' && s.of === undefined)
     .map((s) => {
       const values = (s.shown ?? s.values).filter((v) => v !== null)
       return `${s.label} from ${figure(values[0])} at step ${chart.x[0]} to ${figure(values.at(-1))} at step ${chart.x.at(-1)}`
@@ -122,19 +123,20 @@ function describe(chart: Chart): string {
 
 function legendItem(s: Series): Markup {
   const look = s.shown ? 'stacked' : s.kind
-  return html`<li><button type="button" aria-pressed="true"><i class="k${s.color % 8} ${look}"></i>${s.label} <output></output></button></li>`
+  return html`<li><button type="button" aria-pressed="true"><i class="k${s.color % 8} ${look}${s.color >= 8 && ' dashed'}"></i>${s.label} <output></output></button></li>`
 }
 
 /** A chart's card: the canvas is drawn by the page's script; the numbers stand below as a table. */
 export function chartCard(chart: Chart): Markup {
   const rows = Math.min(12, chart.x.length)
+  const listed = chart.series.filter((s) => s.of === undefined)
   const picked = Array.from({ length: rows }, (_, i) => Math.round((i * (chart.x.length - 1)) / Math.max(1, rows - 1)))
   return html`<figure class="card"><figcaption><h3>${chart.title}</h3><p class="quiet">${chart.note}</p></figcaption>
     <div class="plot" id="plot-${chart.id}" role="img" aria-label="${chart.title}: ${describe(chart)}"></div>
-    <ul class="legend">${chart.series.map(legendItem)}</ul>
+    <ul class="legend">${listed.map(legendItem)}</ul>
     <details><summary>Numbers</summary><div class="scroll"><table>
-      <thead><tr><th>step</th>${chart.series.map((s) => html`<th class="num">${s.label}</th>`)}</tr></thead>
-      <tbody>${picked.map((i) => html`<tr><td>${chart.x[i]}</td>${chart.series.map((s) => html`<td class="num">${figure((s.shown ?? s.values)[i])}</td>`)}</tr>`)}</tbody>
+      <thead><tr><th>step</th>${listed.map((s) => html`<th class="num">${s.label}</th>`)}</tr></thead>
+      <tbody>${picked.map((i) => html`<tr><td>${chart.x[i]}</td>${listed.map((s) => html`<td class="num">${figure((s.shown ?? s.values)[i])}</td>`)}</tr>`)}</tbody>
     </table></div></details></figure>`
 }
 
@@ -148,18 +150,4 @@ export function settings(config: Record<string, unknown>): Markup | null {
 }
 
 /** A setting's value as a config file would have it. */
-const setting = (value: unknown) => (typeof value === 'string' ? value : (JSON.stringify(value) ?? '–'))
-
-/** Several runs side by side. */
-export function comparison(runs: readonly Run[]): Markup {
-  const last = (run: Run, name: string) => figure(column(run.metrics, name).at(-1))
-  const keys = [...new Set(runs.flatMap((run) => Object.keys(run.config)))].filter(
-    (key) =>
-      new Set(runs.map((run) => JSON.stringify(run.config[key]))).size > 1 && !['name', 'outputDir'].includes(key),
-  )
-  return html`<div class="card scroll"><table><thead><tr><th>run</th><th class="num">steps</th><th class="num">exact match</th><th class="num">reward</th><th class="num">KL</th>${keys.map((key) => html`<th>${key}</th>`)}</tr></thead>
-    <tbody>${runs.map((run) => {
-      const evaluation = run.evaluations.at(-1)?.exactMatch
-      return html`<tr><td>${run.name}</td><td class="num">${run.metrics.length}</td><td class="num">${evaluation ? `${percent(evaluation.value)} (${percent(evaluation.low)} to ${percent(evaluation.high)})` : '–'}</td><td class="num">${last(run, 'reward')}</td><td class="num">${last(run, 'kl')}</td>${keys.map((key) => html`<td>${setting(run.config[key])}</td>`)}</tr>`
-    })}</tbody></table></div>`
-}
+export const setting = (value: unknown) => (typeof value === 'string' ? value : (JSON.stringify(value) ?? '–'))

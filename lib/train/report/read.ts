@@ -85,16 +85,21 @@ function parseObject<T extends object>(text: string): T | null {
   }
 }
 
-const isRun = (folder: string) => existsSync(join(folder, 'metrics.jsonl'))
+export const isRun = (folder: string): boolean => existsSync(join(folder, 'metrics.jsonl'))
+
+/** Names of the folders right below one that are runs. */
+export const runsIn = (folder: string): string[] =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && isRun(join(folder, entry.name)))
+    .map(({ name }) => name)
 
 /** Reads a run folder and its stages. Throws `ERR_IO` where there is neither. */
 export async function readRun(folder: string): Promise<Run> {
   const path = resolve(folder)
   if (!existsSync(path) || !statSync(path).isDirectory())
     fail('Error', 'ERR_IO', `[report] expected a run folder, got ${folder}`)
-  const stageFolders = readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && isRun(join(path, entry.name)))
-    .map((entry) => join(path, entry.name))
+  const stageFolders = runsIn(path)
+    .map((name) => join(path, name))
     .sort((a, b) => stageOrder(a) - stageOrder(b))
   if (!isRun(path) && stageFolders.length === 0)
     fail('Error', 'ERR_IO', `[report] expected metrics.jsonl in ${folder} or in folders below it, found none`)

@@ -66,6 +66,31 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--code); b
 pre .think { color: var(--muted); } pre .call { color: var(--accent); }
 .samples > details { border-top: 1px solid var(--line); padding: 6px 0; }
 .samples > details > summary { font-weight: 600; }
+h4 { font-size: .9rem; margin: 18px 0 4px; }
+.lead { margin-bottom: 12px; } .below { margin-top: 14px; }
+.legend i.dashed { background-image: repeating-linear-gradient(90deg, transparent 0 3px, var(--card) 3px 5px); }
+.benchmark .intervals { margin: 14px 0; }
+.benchmark .interval { grid-template-columns: minmax(100px, 220px) 1fr 250px; }
+.interval > span:first-child, th[scope="row"], .head strong { overflow-wrap: anywhere; }
+th[scope="row"] { color: var(--ink); min-width: 110px; max-width: 260px; }
+tr.paper th, tr.paper td { color: var(--muted); font-weight: 400; }
+tr.mean th, tr.mean td { font-weight: 600; }
+td small, th small { color: var(--muted); font-weight: 400; white-space: nowrap; }
+.problems { color: var(--bad); overflow-wrap: anywhere; font-size: .9rem; }
+.controls { display: grid; gap: 10px 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 200px), 1fr)); }
+.controls label, .search { display: grid; gap: 2px; font-size: .85rem; color: var(--muted); }
+select, input[type="search"], #diff-more { font: inherit; color: var(--ink); background: var(--code); border: 1px solid var(--line); border-radius: 8px; padding: 6px 8px; width: 100%; min-width: 0; min-height: 38px; }
+#diff-more { width: auto; cursor: pointer; margin-top: 12px; }
+.diff-summary { display: grid; gap: 14px; grid-template-columns: minmax(min(100%, 240px), 320px) 1fr; align-items: center; margin: 16px 0; }
+.diff-summary p { overflow-wrap: anywhere; }
+fieldset { border: 0; margin: 0 0 12px; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 16px; }
+fieldset legend { font-size: .85rem; color: var(--muted); padding: 0; }
+fieldset label { display: inline-flex; gap: 6px; align-items: center; min-height: 32px; }
+.question { border-top: 1px solid var(--line); padding: 6px 0; }
+.question summary { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; overflow-wrap: anywhere; }
+.question summary::before { content: '▸'; color: var(--muted); } .question[open] summary::before { content: '▾'; }
+.question summary b { font-size: .92rem; } .question .line { flex-basis: 100%; }
+.question pre { margin-top: 2px; }
 footer { margin-top: 48px; color: var(--muted); font-size: .85rem; }
 @media (max-width: 560px) {
   main { padding: 16px 12px 40px; }
@@ -73,7 +98,9 @@ footer { margin-top: 48px; color: var(--muted); font-size: .85rem; }
   .tile strong { font-size: 1.3rem; }
   .tile:last-child:nth-child(odd) { grid-column: 1 / -1; }
   .card { padding: 12px; }
-  .interval { grid-template-columns: 1fr auto; gap: 4px 10px; }
+  .interval, .benchmark .interval { grid-template-columns: 1fr auto; gap: 4px 10px; }
+  .interval data { white-space: normal; text-align: right; }
+  .diff-summary { grid-template-columns: 1fr; }
   .interval .track { grid-column: 1 / -1; grid-row: 2; }
 }
 @media print { .card { break-inside: avoid; } }

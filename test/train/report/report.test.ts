@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { chartsOf, runningMean } from '../../../lib/train/report/charts.js'
 import { escapeHtml, html, jsonScript } from '../../../lib/train/report/html.js'
+import { overlayCharts } from '../../../lib/train/report/overlay.js'
 import { readRun } from '../../../lib/train/report/read.js'
 import { writeComparison, writeReport } from '../../../lib/train/report.js'
 
@@ -131,20 +132,21 @@ test('several runs are drawn over each other', async ({ folder }) => {
   writeRun(join(folder, 'a'), 20)
   writeRun(join(folder, 'b'), 40)
   const runs = await Promise.all(['a', 'b'].map((name) => readRun(join(folder, name))))
-  const reward = chartsOf(runs).find((chart) => chart.id === 'reward')!
+  const settings = runs.map((run) => ({ name: run.name, members: [run] }))
+  const reward = overlayCharts(settings).paper.find((chart) => chart.id === 'reward')!
   assert.equal(
     reward.series.map((s) => s.label),
     ['a', 'b'],
   )
   assert.is(reward.x.length, 40)
   assert.is(reward.series[0]!.values[39], null)
-  const file = await writeComparison([join(folder, 'a'), join(folder, 'b')], join(folder, 'both.html'))
-  assert.match(readFileSync(file, 'utf8'), '2 runs compared')
+  const { report } = await writeComparison([join(folder, 'a'), join(folder, 'b')], join(folder, 'both.html'))
+  assert.match(readFileSync(report, 'utf8'), '2 runs compared')
 })
 
 test('stacked phases add up, and totals are no phase', async ({ folder }) => {
   writeRun(folder)
-  const time = chartsOf([await readRun(folder)]).find((chart) => chart.id === 'time')!
+  const time = chartsOf(await readRun(folder)).find((chart) => chart.id === 'time')!
   assert.equal(
     time.series.map((s) => [s.label, s.shown?.[0], s.low?.[0], s.values[0]]),
     [
@@ -156,7 +158,7 @@ test('stacked phases add up, and totals are no phase', async ({ folder }) => {
 
 test('a long run is a small page', async ({ folder }) => {
   writeRun(folder, 20_000)
-  const reward = chartsOf([await readRun(folder)]).find((chart) => chart.id === 'reward')!
+  const reward = chartsOf(await readRun(folder)).find((chart) => chart.id === 'reward')!
   assert.ok(reward.x.length <= 801)
   assert.is(reward.x.at(-1), 20_000)
 })
