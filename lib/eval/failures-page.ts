@@ -1,5 +1,6 @@
 // A page to browse what a model got wrong: question, answer, expected, reason. One file, no network, no script from anywhere.
 
+import { createHash } from 'node:crypto'
 import type { Answer } from './asker.js'
 
 /** One failure, all in plain text. */
@@ -36,7 +37,7 @@ export function failuresPage({ title, summary, failures }: FailuresPage): string
   const errors = [...new Set(failures.map(({ errorType }) => errorType))].sort()
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${scriptHash}'">
 <title>${markup(title)}</title><style>${style}</style></head><body>
 <h1>${markup(title)}</h1>
 ${summary.map((line) => `<p>${markup(line)}</p>`).join('\n')}
@@ -77,7 +78,8 @@ form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; padding: .5rem 0; positi
 .failure { border-top: 1px solid #8884; padding: .4rem 0; }
 summary { cursor: pointer; } summary span { opacity: .7; }
 pre { background: #8881; border-radius: 4px; margin: 0; overflow-wrap: anywhere; padding: .5rem; white-space: pre-wrap; }
-select, input { font: inherit; max-width: 100%; }`
+form label { display: inline-flex; flex-wrap: wrap; gap: 0 .4rem; align-items: baseline; max-width: 100%; }
+select, input { font: inherit; max-width: 100%; min-width: 0; }`
 
 const script = `
 const all = [...document.querySelectorAll('.failure')], at = (id) => document.getElementById(id)
@@ -93,3 +95,6 @@ const filter = () => {
 }
 at('filters').addEventListener('input', filter)
 at('filters').addEventListener('submit', (event) => event.preventDefault())`
+
+// The policy allows this script and no other.
+const scriptHash = createHash('sha256').update(script).digest('base64')

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { checkPage, openBrowser } from '../support/browser.js'
 
 const bin = fileURLToPath(new URL('../../../scripts/callgrad.mjs', import.meta.url))
 
@@ -29,6 +30,18 @@ const tiny = [
   'grpo.maxCompletionLength=8',
   'grpo.evalSteps=1',
 ].flatMap((setting) => ['--set', setting])
+
+/** The page as a reader's browser has it, where there is one. */
+async function inBrowser(file: string): Promise<void> {
+  assert.ok(existsSync(file), file)
+  const browser = await openBrowser()
+  if (!browser) return
+  try {
+    await checkPage(browser, file, { charts: 6 })
+  } finally {
+    await browser.close()
+  }
+}
 
 interface Ended {
   code: number | null
@@ -98,7 +111,7 @@ test('what cannot be carried out exits 1, with a stack only on request', async (
   const failed = await run(['report', 'no-such-run'], folder)
   assert.is(failed.code, 1)
   assert.is(lines(failed.err).length, 1)
-  assert.match(failed.err, 'Error [report] expected a run folder, got no-such-run')
+  assert.match(failed.err, 'Error [report] expected a run folder or results of an evaluation, got no-such-run')
   process.env.CALLGRAD_DEBUG = '1'
   try {
     assert.match((await run(['report', 'no-such-run'], folder)).err, /^\s+at /m)
@@ -125,6 +138,8 @@ test('the quickstart leaves a run, and its model answers, evaluates and resumes 
   assert.is(lines(readFileSync(join(folder, 'q/questions.jsonl'), 'utf8')).length, 3)
   const metrics = lines(readFileSync(join(folder, 'q/grpo/metrics.jsonl'), 'utf8')).map((line) => JSON.parse(line))
   assert.ok(metrics.some((line) => typeof line.eval_exact_match === 'number'))
+
+  await inBrowser(join(folder, 'q/report.html'))
 
   const [checkpoint] = readdirSync(join(folder, 'q/grpo/checkpoints'))
   const model = join('q/grpo/checkpoints', checkpoint!)
@@ -220,7 +235,7 @@ maxSteps: 1
 
   const compared = await run(['report', 'runs/grpo', 'q', '--output', 'both.html', '--json'], folder)
   assert.is(compared.code, 0, compared.err)
-  assert.ok(existsSync(join(folder, 'both.html')))
+  await inBrowser(join(folder, 'both.html'))
 
   const unknown = await run(['train', 'grpo.yaml', '--set', 'name=other', '--set', 'reward=v9'], folder)
   assert.is(unknown.code, 2)

@@ -29,7 +29,7 @@ export async function findInputs(paths: readonly string[]): Promise<Inputs> {
   const seen = new Set<string>()
   for (const path of paths) {
     if (!existsSync(path))
-      fail('Error', 'ERR_IO', `[report] expected a run folder or results, got ${path}: no such file`)
+      fail('Error', 'ERR_IO', `[report] expected a run folder or results of an evaluation, got ${path}`)
     const before = seen.size
     await search(resolve(path), { inputs, seen, depth: 0, insideRun: false })
     if (seen.size > before) continue

@@ -4,7 +4,8 @@ import type { Chart, Series } from './charts.js'
 import { html, type Markup } from './html.js'
 import type { CompletionLine, EvalLine, Interval, MetricLine, QuestionLine, Run } from './read.js'
 
-export const percent = (value: number, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`
+export const percent = (value: number, digits = 1): string =>
+  Number.isFinite(value) ? `${(100 * value).toFixed(digits)}\u202f%` : '–'
 
 /** 12, 3.46, 0.0123, 1.2e-6. */
 export function figure(value: number | null | undefined): string {
@@ -48,10 +49,12 @@ export function tiles(run: Run): Markup {
 
 /** A share as a bar with its interval; clipped to what a share can be. */
 export function interval(label: string, { value, low, high }: Interval, note: string): Markup {
-  const at = (v: number) => `${(100 * Math.min(1, Math.max(0, v))).toFixed(2)}%`
+  // No questions: no share, and nothing to draw.
+  const inside = (v: number) => (Number.isNaN(v) ? 0 : Math.min(1, Math.max(0, v)))
+  const at = (v: number) => `${(100 * v).toFixed(2)}%`
   return html`<div class="interval"><span>${label}</span>
-    <span class="track" aria-hidden="true"><b style="width:${at(value)}"></b><u style="left:${at(low)};width:${at(high - low)}"></u><s style="left:${at(value)}"></s></span>
-    <data value="${value}">${percent(value)} <small>${percent(low)} to ${percent(high)}${note}</small></data></div>`
+    <span class="track" aria-hidden="true"><b style="width:${at(inside(value))}"></b><u style="left:${at(inside(low))};width:${at(inside(high) - inside(low))}"></u><s style="left:${at(inside(value))}"></s></span>
+    <data value="${value}">${percent(value)} <small>${percent(inside(low))} to ${percent(inside(high))}${note}</small></data></div>`
 }
 
 /** Exact match at each evaluation with its 95 % interval, and the other rates as a table. */
