@@ -20,7 +20,8 @@ import { SetupError } from './support/exec.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const page = join(root, 'docs', 'mutants.md')
 const marker = '<!-- written by `npm run mutants -- --write` -->'
-const mostProbes = 12 // that reach a mutant and are tried on it
+const leastProbes = 12 // that reach a mutant and are tried on it, however long they take
+const secondsPerMutant = 30
 
 /** A generator of reproducible numbers below 1 (mulberry32). */
 function random(seed) {
@@ -94,15 +95,20 @@ async function survey(worker, progress) {
   return { byPlace, broken }
 }
 
-/** The quickest probes, at most one in three of the same op and check, so that different ones are among them. */
+/** The quickest probes first, but of each op and check some before the others; as many as the time of a mutant allows. */
 function probesFor(list) {
   const counts = new Map()
-  const kind = ({ probe }) => `${probe.op} ${probe.check}`
-  const varied = list.filter((entry) => {
-    counts.set(kind(entry), (counts.get(kind(entry)) ?? 0) + 1)
-    return counts.get(kind(entry)) <= 4
+  const turn = ({ probe }) => {
+    const kind = `${probe.op} ${probe.check}`
+    counts.set(kind, (counts.get(kind) ?? 0) + 1)
+    return Math.ceil(counts.get(kind) / 3)
+  }
+  const ordered = list.map((entry) => ({ ...entry, turn: turn(entry) })).sort((a, b) => a.turn - b.turn)
+  let left = secondsPerMutant
+  return ordered.filter(({ seconds }, i) => {
+    left -= seconds
+    return i < leastProbes || left > 0
   })
-  return varied.slice(0, mostProbes)
 }
 
 async function verdict(worker, mutant, list) {

@@ -139,20 +139,4 @@ CG_DEVICE float blockSum(float v) {
   return v;
 }
 
-// Maximum over a block, NaN where any thread has one.
-template <int kThreads>
-CG_DEVICE float blockMax(float v) {
-  static_assert(kThreads % kWarp == 0 && kThreads <= 1024);
-  v = warpMax(v);
-  if constexpr (kThreads > kWarp) {
-    CG_SHARED(float, part, [kThreads / kWarp]);
-    const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
-    if (lane == 0) part[warp] = v;
-    __syncthreads();
-    v = warpMax(lane < kThreads / kWarp ? part[lane] : part[0]);
-    __syncthreads();
-  }
-  return v;
-}
-
 }  // namespace callgrad::gpu

@@ -49,8 +49,7 @@ class PlainCore {
 
   template <typename Query>
   CG_DEVICE void begin(const Query& query) {
-    loadPlain<kThreads>(q_, kRows, dim_, query);
-    __syncthreads();
+    loadPlain<kThreads>(q_, kRows, dim_, query);  // behind the barrier of the first block of keys
   }
 
   template <typename Next, typename Visible>
@@ -147,7 +146,6 @@ class MmaCore {
   template <typename Query>
   CG_DEVICE void begin(const Query& query) {
     Tile::template fill<kRows, kThreads>(q_, query, query(0));
-    cp_async_commit();
   }
 
   template <typename Next, typename Visible>

@@ -38,7 +38,6 @@ class PlainGradKeys {
   CG_DEVICE void begin(const Key& key, const Value& value) {
     loadPlain<kThreads>(k_, kKeys, dim_, key);
     loadPlain<kThreads>(v_, kKeys, dim_, value);
-    __syncthreads();
   }
 
   template <typename Query, typename Gradient, typename State, typename Visible>
@@ -117,7 +116,6 @@ class MmaGradKeys {
     any_ = key(0);
     Tile::template fill<kKeys, kThreads>(k_, key, any_);
     Tile::template fill<kKeys, kThreads>(v(), value, any_);
-    cp_async_commit();
   }
 
   template <typename Query, typename Gradient, typename State, typename Visible>
@@ -126,7 +124,6 @@ class MmaGradKeys {
     __syncthreads();  // the last tile has been read
     Tile::template fill<kRows, kThreads>(q(), query, any_);
     Tile::template fill<kRows, kThreads>(dOut(), gradient, any_);
-    cp_async_commit();
     const int lane = laneId();
     cp_async_wait_all();
     __syncthreads();

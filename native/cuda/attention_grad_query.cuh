@@ -45,7 +45,6 @@ class PlainGradQuery {
     loadPlain<kThreads>(q_, kRows, dim_, query);
     loadPlain<kThreads>(dOut_, kRows, dim_, gradient);
     state_ = state(row());
-    __syncthreads();
   }
 
   template <typename Next, typename Visible>
@@ -122,7 +121,6 @@ class MmaGradQuery {
     const void* any = query(0);
     Tile::template fill<kRows, kThreads>(q_, query, any);
     Tile::template fill<kRows, kThreads>(q_ + kTileBytes, gradient, any);
-    cp_async_commit();
     for (int h = 0; h < 2; h++) state_[h] = state(warpRow() + laneId() / 4 + h * 8);
   }
 

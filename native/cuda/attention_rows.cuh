@@ -153,7 +153,7 @@ CG_DEVICE void packRows(uint32_t (&a)[4], const float (&left)[4], const float (&
 }
 
 // Blocks of keys and values go through two buffers each: while a block is worked on, the next one
-// is on its way.
+// is on its way. One wait for all copies a block: they need no groups.
 template <int kDim, int kKeys, int kThreads>
 class KeyRing {
  public:
@@ -188,7 +188,6 @@ class KeyRing {
     const auto value = [&](int j) { return j < block.count ? block.value(j) : nullptr; };
     Tile::template fill<kKeys, kThreads>(keys(at), key, block.k);
     Tile::template fill<kKeys, kThreads>(values(at), value, block.v);
-    cp_async_commit();
   }
 
   SharedAddress memory_;

@@ -233,8 +233,7 @@ __global__ void CG_LAUNCH_BOUNDS(S::kThreads, 1)
       mma_tiles_bf16(sum, a, b);
     }
   }
-  cp_async_wait_all();
-  __syncthreads();
+  __syncthreads();  // the fragments of the last step have been read; no copy is under way
 
   float* tile = reinterpret_cast<float*>(memory);
   const int lane = laneId(), g = lane / 4, t = lane % 4;
@@ -316,8 +315,7 @@ __global__ void CG_LAUNCH_BOUNDS(Plain::kThreads, 1)
       for (int j = 0; j < 4; j++) sum[i][j] = fmaf(a[i], b[j], sum[i][j]);
     }
   }
-  cp_async_wait_all();
-  __syncthreads();
+  __syncthreads();  // the last buffer has been read; no copy is under way
   CG_UNROLL
   for (int i = 0; i < 4; i++) {
     float* to = memory + (y + i % 2 + i / 2 * 32) * Plain::kTileStride + x;

@@ -33,6 +33,18 @@ const cases: OpCase[] = sizes.flatMap(([rows, vocabulary]) =>
   })),
 )
 
+// More equal logits than a sampler puts in order at once: which of them stay is told by their index.
+const tied = (attrs: Filters): OpCase => ({
+  name: `3 rows of 2,500 ties, ${JSON.stringify(attrs)}`,
+  inputs: {
+    logits: { shape: [3, 5000], values: Float64Array.from({ length: 15000 }, (_, i) => (i % 2 ? 1.5 : -1)) },
+    keys: integers([3, 4], 3, 2 ** 31),
+    positions: integers([3], 4, 4096),
+  },
+  attrs: { ...attrs },
+})
+cases.push(tied({ temperature: 1, topK: 2100 }), tied({ temperature: 1, topK: 3000, topP: 0.7 }))
+
 /** Each token can be drawn, and its log-prob is that of the unfiltered distribution. */
 function check({ inputs, attrs }: Call, { token, logprob }: Record<string, Values>): string | null {
   const [rows, vocabulary] = inputs.logits!.shape as [number, number]
