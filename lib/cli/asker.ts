@@ -54,6 +54,7 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
       close: () => endpoint.close(),
     }
   }
+  const { underBar } = await import('./asking.js')
   const { describeModel, openModel } = await import('./inputs.js')
   const { ModelAsker } = await import('../eval/model-asker.js')
   const model = await openModel(run)
@@ -67,7 +68,15 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
       ...(seed !== undefined && { seed }),
     }),
     description: describeModel(model),
-    asking: (total, work) => underBar(progress, total, work),
+    asking: (total, work) =>
+      underBar(
+        {
+          ...{ progress, name: 'answers', total, where: 'eval' },
+          stopping: 'the answers so far are stored. Press Ctrl-C again to end at once.',
+          beside: ({ tokensPerSecond }: AskProgress) => `${tokensPerSecond.toFixed(0)} tokens/s`,
+        },
+        work,
+      ),
     usage: () => '',
     close: () => model.dispose(),
   }
@@ -81,31 +90,4 @@ async function fingerprintOf(model: Model): Promise<string> {
   const probe = Array.from({ length: 16 }, (_, i) => (i * 7919 + 1) % model.config.vocabSize)
   const [logprobs] = await model.logprobs([probe])
   return createHash('sha256').update(new Uint8Array(logprobs!.buffer)).digest('base64url').slice(0, 16)
-}
-
-async function underBar<T>(
-  progress: import('./ui/progress.js').Progress,
-  total: number,
-  work: (asking: Asking) => Promise<T>,
-): Promise<T> {
-  const { onInterrupt } = await import('./interrupt.js')
-  const abort = new AbortController()
-  const interrupt = onInterrupt(
-    () => {
-      const stopped = new Error('[eval] stopped; the answers so far are stored, the same command goes on')
-      abort.abort(Object.assign(stopped, { code: 'ERR_STOPPED' }))
-    },
-    (line) => progress.line(`  ${line}`),
-    'Stopping: the answers so far are stored. Press Ctrl-C again to end at once.',
-  )
-  progress.start('answers', total)
-  try {
-    return await work({
-      signal: abort.signal,
-      onProgress: ({ done, tokensPerSecond }) => progress.update(done, `${tokensPerSecond.toFixed(0)} tokens/s`),
-    })
-  } finally {
-    interrupt.dispose()
-    progress.stop()
-  }
 }

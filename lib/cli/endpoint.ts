@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fail } from '../errors.js'
 import { type AskOptions, Endpoint } from '../rollout/endpoint/endpoint.js'
 import { costOf, type Tally } from '../rollout/endpoint/meter.js'
+import { underBar } from './asking.js'
 import type { EndpointFlags } from './endpoint-flags.js'
-import { onInterrupt } from './interrupt.js'
 import type { Progress } from './ui/progress.js'
 
 /** Opens the endpoint that the flags of a command describe; the key comes from the environment. */
@@ -89,36 +89,15 @@ const money = (value: number) => (value >= 1 ? value.toFixed(2) : value.toPrecis
 const hasPrices = ({ priceIn, priceOut }: EndpointFlags) => priceIn !== undefined || priceOut !== undefined
 const pricesOf = ({ priceIn = 0, priceOut = 0 }: EndpointFlags) => ({ input: priceIn, output: priceOut })
 
-/**
- * Asks under a bar, until all is done or Ctrl-C: then what is under way ends, is stored, and an `ERR_STOPPED` says how to go on.
- */
-export async function asking<T>(
+/** Asks under a bar; on Ctrl-C what is under way ends and is stored first. */
+export function asking<T>(
   {
-    name,
-    total,
     endpoint,
     flags,
-    progress,
+    ...bar
   }: { name: string; total: number; endpoint: Endpoint; flags: EndpointFlags; progress: Progress },
   work: (options: Required<AskOptions>) => Promise<T>,
 ): Promise<T> {
-  const abort = new AbortController()
-  const interrupt = onInterrupt(
-    () => {
-      const stopped = new Error('[endpoint] stopped; the answers so far are stored, the same command goes on')
-      abort.abort(Object.assign(stopped, { code: 'ERR_STOPPED' }))
-    },
-    (line) => progress.line(`  ${line}`),
-    'Stopping: requests that are under way end first. Press Ctrl-C again to end at once; what is stored stays.',
-  )
-  progress.start(name, total)
-  try {
-    return await work({
-      signal: abort.signal,
-      onProgress: ({ done }) => progress.update(done, describeUsage(endpoint, flags)),
-    })
-  } finally {
-    interrupt.dispose()
-    progress.stop()
-  }
+  const stopping = 'requests that are under way end first. Press Ctrl-C again to end at once; what is stored stays.'
+  return underBar({ ...bar, where: 'endpoint', stopping, beside: () => describeUsage(endpoint, flags) }, work)
 }
