@@ -7,6 +7,7 @@ import { dim, printable, yellow } from './ui/style.js'
 
 interface Options {
   output?: string
+  data?: string[]
   json?: boolean
 }
 
@@ -16,6 +17,7 @@ export function reportCommand(program: Command): void {
     .description('write the page of a run; of several runs and evaluations, a page that compares them')
     .argument('<path...>', 'run folders, folders and files that callgrad eval wrote, or folders above them')
     .option('-o, --output <file>', 'where the page goes (default: report.html in the run, or comparison.html here)')
+    .option('-d, --data <path...>', 'the data that was asked: texts of the questions, which most results lack')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -24,13 +26,13 @@ Examples:
   $ callgrad report runs/quickstart
   $ callgrad report runs/a runs/b runs/c -o compared.html
   $ callgrad report runs/study
-  $ callgrad report runs/bfcl/base runs/bfcl/trained answers-base.jsonl answers-trained.jsonl
+  $ callgrad report runs/bfcl/base runs/bfcl/trained answers-base.jsonl answers-trained.jsonl --data bfcl dev.jsonl
 
 Runs that differ by the seed alone are drawn as one setting with an interval. Evaluations of the same questions (callgrad eval --output,
 callgrad eval bfcl, acebench, api-bank) become tables beside the paper's rows, and two models are compared question by question.`,
     )
     .action(async (paths: string[], options: Options) => {
-      const summary = await writeComparison(paths, options.output)
+      const summary = await writeComparison(paths, { target: options.output, data: options.data })
       if (options.json) {
         console.log(JSON.stringify({ ...summary, report: resolve(summary.report) }))
         return

@@ -8,6 +8,7 @@ import { distinctNames, settingName } from './report/names.js'
 import { page } from './report/page.js'
 import { type Run, readRun } from './report/read.js'
 import { groupSettings, sameSetting, seedOf } from './report/settings.js'
+import { addTexts } from './report/texts.js'
 
 /**
  * Writes a self-contained report (one HTML file, charts inside, no network) of a run folder: `config.json`, `metrics.jsonl`,
@@ -29,16 +30,26 @@ export interface ReportSummary {
   problems: Problem[]
 }
 
+export interface ComparisonOptions {
+  /** Where the page goes; default `report.html` in the run where there is but one, else `comparison.html` in the working folder. */
+  target?: string | undefined
+  /** Data sets with the texts of the questions, which most evaluations keep with failures only. */
+  data?: readonly string[] | undefined
+}
+
 /**
  * Writes one report of everything at the paths or below them: run folders, and what `callgrad eval` wrote (its answer files, the folders of
  * the benchmarks). Runs are drawn over each other, those that differ by the seed alone as one setting with an interval; evaluations of the
  * same questions become tables and a comparison question by question. One run alone gets the page of {@link writeReport}.
  *
- * `target` defaults to `report.html` in the run where there is but one, else to `comparison.html` in the working folder. Throws `ERR_IO`
- * where a path holds nothing to report, or the page cannot be written.
+ * Throws `ERR_IO` where a path holds nothing to report or the page cannot be written, `ERR_DATA` where `data` has none of the questions.
  */
-export async function writeComparison(paths: readonly string[], target?: string): Promise<ReportSummary> {
+export async function writeComparison(
+  paths: readonly string[],
+  { target, data = [] }: ComparisonOptions = {},
+): Promise<ReportSummary> {
   const inputs = await findInputs(paths)
+  await addTexts(inputs.results, data)
   const alone = inputs.runs.length === 1 && inputs.results.length === 0
   const runs = alone ? inputs.runs : inputs.runs.flatMap(separateStages)
   const names = distinctNames(runs.map(({ path }) => path))

@@ -130,7 +130,13 @@ test('answers of callgrad eval come back; broken lines are told, samples of one 
 
 test('what is no result is none, and scores of other answers are not used', async ({ folder }) => {
   const other = join(folder, 'other.jsonl')
-  writeFileSync(other, '{"step":1,"completion":"x"}\n')
+  for (const line of ['{"step":1,"completion":"x"}', '{"id":"a","prompt":"p","completion":"c"}', '', 'no JSON']) {
+    writeFileSync(other, `${line}\n`)
+    assert.equal(readResults(other), [], line)
+  }
+  writeFileSync(other, `${answer('long', true, { completion: 'x'.repeat(1e5) })}\n`)
+  assert.is(readResults(other)[0]!.questions.length, 1)
+  writeFileSync(other, '[]')
   assert.equal([readResults(other), readResults(folder), readResults(join(folder, 'missing'))], [[], [], []])
   const result = join(folder, 'result/m/BFCL_v3_multiple_result.json')
   const score = join(folder, 'score/m/BFCL_v3_multiple_score.json')

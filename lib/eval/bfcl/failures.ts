@@ -3,6 +3,7 @@ import { pyRepr } from '../../text/python/repr.js'
 import { type FailureEntry, shownAnswer } from '../failures-page.js'
 import { categoryName, isRelevance } from './categories.js'
 import type { BfclReport, Judged } from './evaluate.js'
+import type { BfclQuestion } from './types.js'
 
 /** Every failed question of a report, in the tables' order. */
 export function failuresOf(report: BfclReport): FailureEntry[] {
@@ -19,12 +20,13 @@ function failure({ question, answer, verdict }: Judged, { version }: BfclReport)
     reasons: verdict.errors,
     question: question.messages.map(({ role, content }) => `${role}: ${content}`).join('\n\n'),
     answer: shownAnswer(answer),
-    expected: expected(question),
+    expected: shownTruth(question),
     more: [{ title: 'Functions', text: question.functions.map((description) => printJson(description)).join('\n\n') }],
   }
 }
 
-function expected({ category, possibleAnswer }: Judged['question']): string {
+/** The right answer, to be read. */
+export function shownTruth({ category, possibleAnswer }: BfclQuestion): string {
   if (!isRelevance(category)) return Array.isArray(possibleAnswer) ? possibleAnswer.map(pyRepr).join('\n') : ''
   return category === 'live_relevance' ? 'a call' : 'no call'
 }

@@ -4,13 +4,19 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { note, readObjects, shown, textAt } from './lines.js'
 import type { JudgedQuestion, ResultSet } from './types.js'
 
-/** Whether a file begins like scored answers; only its first kilobytes are read. */
+const startBytes = 1 << 16
+
+/** Whether a file begins like scored answers; only its first 64 KB are read. */
 export function isAnswersFile(file: string): boolean {
-  const start = Buffer.alloc(512)
+  const start = Buffer.alloc(startBytes)
   try {
     const handle = openSync(file, 'r')
     try {
-      return /^\s*\{"id":.*"completion":/s.test(start.toString('utf8', 0, readSync(handle, start)))
+      const [first = '', ...more] = start.toString('utf8', 0, readSync(handle, start)).split('\n')
+      // A line longer than that is told by the keys that it begins with.
+      if (more.length === 0 && first.length > startBytes / 2) return /^\s*\{"id":.*"completion":/s.test(first)
+      const value: unknown = JSON.parse(first)
+      return typeof value === 'object' && value !== null && 'completion' in value && 'exact' in value
     } finally {
       closeSync(handle)
     }

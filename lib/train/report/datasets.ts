@@ -1,6 +1,6 @@
 // Result sets on the same questions, brought together: they are what can be compared.
 
-import { dirname, sep } from 'node:path'
+import { basename, dirname, sep } from 'node:path'
 import type { Benchmark, ResultSet } from '../../eval/results/types.js'
 import type { Inputs } from './find.js'
 import { distinctNames, settingName, withoutSeed } from './names.js'
@@ -54,10 +54,13 @@ const titles: Record<Benchmark, string> = {
   questions: 'Questions',
 }
 
+/** Questions of one's own go by the name that all their files have, else by a number. */
 function titleOf({ benchmark, version }: ResultSet, i: number, groups: readonly ResultSet[][]): string {
+  if (benchmark !== 'questions') return version ? `${titles[benchmark]} ${version}` : titles[benchmark]
+  const names = new Set(groups[i]!.map(({ path }) => basename(path, '.jsonl')))
+  if (names.size === 1 && groups[i]!.length > 1) return `${titles.questions} (${[...names][0]})`
   const own = groups.filter(([first]) => first?.benchmark === 'questions')
-  if (benchmark === 'questions') return own.length > 1 ? `Questions, set ${own.indexOf(groups[i]!) + 1}` : 'Questions'
-  return version ? `${titles[benchmark]} ${version}` : titles[benchmark]
+  return own.length > 1 ? `${titles.questions}, set ${own.indexOf(groups[i]!) + 1}` : titles.questions
 }
 
 /** Benchmarks by name and version; other questions where half of the ids of the smaller set are in the larger. */

@@ -115,7 +115,7 @@ function overlay(spec: Spec, settings: readonly Setting<Run>[]): Chart | null {
       }
       continue
     }
-    const band = overSeeds(columns)
+    const band = overSeeds(columns, spec.range)
     series.push({ label: `${name} (mean of ${own.length} seeds)`, color, kind: 'line', values: band.mean })
     // An interval of two seeds is wide: it may leave the chart rather than flatten the lines.
     series.push({ label: '95 %', color, kind: 'area', values: band.high, low: band.low, of: main, loose: true })
@@ -135,16 +135,19 @@ function spread(x: readonly number[], lines: readonly MetricLine[], { metric, sc
   return x.map((step) => at.get(step) ?? null)
 }
 
-/** Mean and Student's 95 % interval over seeds at each step that all of them have. */
-export function overSeeds(columns: readonly Column[]): { mean: Column; low: Column; high: Column } {
+/** Mean and Student's 95 % interval over seeds at each step that all of them have; the interval ends where the values' range does. */
+export function overSeeds(
+  columns: readonly Column[],
+  [least, most]: readonly [number, number] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+): { mean: Column; low: Column; high: Column } {
   const at = columns[0]!.map((_, i) => {
     const values = columns.map((column) => column[i] ?? null).filter((value) => value !== null)
     return values.length === columns.length ? meanEstimate(values) : null
   })
-  const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null)
+  const finite = (value: number | null | undefined) => (Number.isFinite(value) ? (value as number) : null)
   return {
     mean: at.map((estimate) => finite(estimate?.value)),
-    low: at.map((estimate) => finite(estimate?.low)),
-    high: at.map((estimate) => finite(estimate?.high)),
+    low: at.map((estimate) => finite(estimate && Math.max(least, estimate.low))),
+    high: at.map((estimate) => finite(estimate && Math.min(most, estimate.high))),
   }
 }

@@ -3,7 +3,7 @@
 import { benchmark } from './benchmarks.js'
 import { type Chart, chartsOf } from './charts.js'
 import { clientCode } from './client.js'
-import { curves, runsTable } from './compare.js'
+import { contents, curves, runsTable } from './compare.js'
 import type { DataSet } from './datasets.js'
 import { difference, differenceData } from './difference.js'
 import { differenceCode } from './difference-client.js'
@@ -41,7 +41,13 @@ export function page({ settings: own, dataSets }: PageContents): string {
   const results = html`${dataSets.length > 0 && html`<h2 id="benchmarks">Evaluations</h2><div class="stack">${dataSets.map(benchmark)}</div>`}${difference(sets)}${limit < 4000 && html`<p class="quiet">Texts are cut at ${limit} characters.</p>`}`
   const body = single
     ? html`${tiles(single)}${evaluations(single.evaluations)}${questions(single.questions)}${results}${drawn.map((d) => stage(d.run, d.charts))}`
-    : html`${results}${charts.length > 0 && curves(overlaid, seeds)}${runs.length > 0 && runsTable(own)}`
+    : html`${contents([
+        ['benchmarks', 'Evaluations', dataSets.length > 0],
+        ['difference', 'Question by question', sets.length > 0],
+        ['curves', 'Curves', overlaid.paper.length > 0],
+        ['metrics', 'Other metrics', overlaid.other.length > 0],
+        ['runs', 'Runs and settings', runs.length > 0],
+      ])}${results}${charts.length > 0 && curves(overlaid, seeds)}${runs.length > 0 && runsTable(own)}`
   const more = sets.length > 0 ? { id: 'difference-data', data: sets, client: differenceCode } : undefined
   return documentOf({ ...heading(own, dataSets), body, data: charts, client: clientCode, more })
 }

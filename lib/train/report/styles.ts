@@ -66,6 +66,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--code); b
 pre .think { color: var(--muted); } pre .call { color: var(--accent); }
 .samples > details { border-top: 1px solid var(--line); padding: 6px 0; }
 .samples > details > summary { font-weight: 600; }
+nav { display: flex; flex-wrap: wrap; gap: 6px 18px; margin-top: 14px; }
 h4 { font-size: .9rem; margin: 18px 0 4px; }
 .lead { margin-bottom: 12px; } .below { margin-top: 14px; }
 .legend i.dashed { background-image: repeating-linear-gradient(90deg, transparent 0 3px, var(--card) 3px 5px); }

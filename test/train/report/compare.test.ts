@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loadAceBench } from '../../../lib/eval/acebench/dataset.js'
+import type { JudgedQuestion } from '../../../lib/eval/results/types.js'
 import { dataSetsOf } from '../../../lib/train/report/datasets.js'
 import { differenceData } from '../../../lib/train/report/difference.js'
 import { findInputs } from '../../../lib/train/report/find.js'
@@ -10,7 +12,10 @@ import { distinctNames, settingName, withoutSeed } from '../../../lib/train/repo
 import { overlayCharts, overSeeds } from '../../../lib/train/report/overlay.js'
 import type { Run } from '../../../lib/train/report/read.js'
 import { groupSettings, sameSetting } from '../../../lib/train/report/settings.js'
+import { addTexts } from '../../../lib/train/report/texts.js'
 import { writeComparison } from '../../../lib/train/report.js'
+import { fixtureData } from '../../eval/bfcl/support.js'
+import { repositoryRoot } from '../../support/shared.js'
 import { answerLines, metricLines, writeStudy } from './study.js'
 
 const test = suite<{ folder: string }>('report of several runs')
@@ -86,6 +91,7 @@ test("the mean over seeds has Student's interval where all seeds have the step",
   // two values 1 and 3: deviation sqrt 2, over sqrt 2, times t with one degree of freedom
   assert.ok(Math.abs(high[0]! - (2 + 12.7062)) < 1e-9 && Math.abs(low[0]! - (2 - 12.7062)) < 1e-9)
   assert.equal([low[1], high[1], low[2]], [2, 2, null])
+  assert.equal(overSeeds([[0.5], [1]], [0, 1]).high, [1])
 })
 
 test('a setting with seeds is a bold line, an area that moves no axis, and a faint line a seed', () => {
@@ -179,6 +185,53 @@ test('long answers are cut so that the page stays a page', async ({ folder }) =>
   assert.match(sets[0]!.answers[0]![0]!, /^x{4000} … \(5\d\d\d characters more\)$/)
 })
 
+test('the data that was asked tells the questions and right answers that results lack', async ({ folder }) => {
+  const study = await writeStudy(folder)
+  const record = (i: number) => ({
+    id: `simple_${i}`,
+    query: `Question ${i}?`,
+    tools: '[]',
+    answers: `[{"name":"f","arguments":{"n":${i}.0}}]`,
+  })
+  writeFileSync(join(folder, 'dev.jsonl'), [0, 1, 2].map((i) => `${JSON.stringify(record(i))}\n`).join(''))
+  const inputs = await findInputs([study])
+  const all = inputs.results.filter(({ benchmark }) => benchmark === 'bfcl').flatMap(({ questions }) => questions)
+  assert.ok(all.some(({ question }) => question === undefined))
+  await addTexts(inputs.results, [fixtureData, join(folder, 'dev.jsonl')])
+  assert.ok(all.every(({ question }) => question))
+  assert.ok(all.filter(({ category }) => category === 'multiple').every(({ expected }) => expected))
+  const [own] = inputs.results.filter(({ benchmark }) => benchmark === 'questions')
+  assert.equal([own!.questions[2]!.question, own!.questions[3]!.question], ['Question 2?', undefined])
+  assert.match(own!.questions[2]!.expected!, '2.0')
+  const { sets } = differenceData(dataSetsOf(inputs))
+  assert.is(sets.find(({ title }) => title === 'Questions (dev)')!.questions[1]!.text, 'Question 1?')
+  writeFileSync(join(folder, 'other.jsonl'), `${JSON.stringify({ ...record(1), id: 'else' })}\n`)
+  for (const wrong of ['other.jsonl', 'study/base']) {
+    const error = await addTexts(inputs.results, [join(folder, wrong)]).then(
+      () => null,
+      (e: Error & { code?: string }) => e,
+    )
+    assert.is(error?.code, 'ERR_DATA', wrong)
+  }
+})
+
+test("ACEBench's questions come from its data", async () => {
+  const data = join(repositoryRoot, 'test/fixtures/acebench')
+  const { questions } = await loadAceBench(data, { version: 'head', categories: ['normal_atom_bool'] })
+  const judged = questions
+    .get('normal_atom_bool')!
+    .map(({ id, category }) => ({ id, category, right: true, answer: 'x' }))
+  const set = {
+    benchmark: 'acebench' as const,
+    model: 'm',
+    path: 'p',
+    questions: judged as JudgedQuestion[],
+    problems: [],
+  }
+  await addTexts([set], [data])
+  assert.ok(set.questions.every(({ question, expected }) => question && expected))
+})
+
 test('what is no run and no result is refused by name', async ({ folder }) => {
   mkdirSync(join(folder, 'empty'))
   for (const wrong of ['empty', 'missing']) {
@@ -193,7 +246,7 @@ test('what is no run and no result is refused by name', async ({ folder }) => {
 
 test('a comparison tells what it is made of, and keeps to its policy', async ({ folder }) => {
   const study = await writeStudy(folder)
-  const summary = await writeComparison([study], join(folder, 'c.html'))
+  const summary = await writeComparison([study], { target: join(folder, 'c.html') })
   assert.equal(summary.runs, ['rl-s0', 'rl-s1'])
   assert.is(summary.evaluations.length, 6)
   assert.equal(summary.problems, [])

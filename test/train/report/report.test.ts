@@ -140,7 +140,9 @@ test('several runs are drawn over each other', async ({ folder }) => {
   )
   assert.is(reward.x.length, 40)
   assert.is(reward.series[0]!.values[39], null)
-  const { report } = await writeComparison([join(folder, 'a'), join(folder, 'b')], join(folder, 'both.html'))
+  const { report } = await writeComparison([join(folder, 'a'), join(folder, 'b')], {
+    target: join(folder, 'both.html'),
+  })
   assert.match(readFileSync(report, 'utf8'), '2 runs compared')
 })
 
