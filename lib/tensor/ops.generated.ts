@@ -695,6 +695,97 @@ export function linearLogprobBackward(
 }
 
 /**
+ * Every GRPO loss and its gradient from per-token log-probs. Completion i owns tokens [offsets[i], offsets[i + 1]). Arithmetic in float64; a completion's results depend on its own tokens and tokenWeight only, so the parts of an update that was cut between completions have the bits of the whole. NaN in a token that counts reaches its loss; what a masked token holds is ignored, but for vespo's weight.
+ *
+ * @param logprob [T], under the weights that are being updated (f32)
+ * @param offsets [S + 1], rising from 0 to T; completions may be empty (i32)
+ * @param advantage [S] (f32)
+ * @returns loss: [T] f32, each token's part of the loss, 0 where masked; their sum is the loss; dLogprob: [T] f32, d loss / d logprob, 0 where masked; stats: [S, 7] f32, of each completion: loss, tokens that count, sum of KL, ratios clipped below, ratios clipped above, ratios over cispo's bound, vespo's weight
+ * @throws TypeError or RangeError with `code` when a shape, dtype or value does not fit
+ */
+export function grpoLoss(
+  logprob: Tensor,
+  offsets: Tensor,
+  advantage: Tensor,
+  options: {
+    /** [T], under the weights that drew the completions; default: logprob itself, every ratio is 1 (f32) */
+    old?: Tensor | null
+    /** [T], under the frozen reference; needed for beta > 0 (f32) */
+    reference?: Tensor | null
+    /** [T], 0 takes a token out (u8) */
+    mask?: Tensor | null
+    /** [T], correction for the mismatch of sampler and trainer, 1 at masked tokens (f32) */
+    weight?: Tensor | null
+    /** what each token counts for: 1 over the tokens, or completions, of the whole update */
+    tokenWeight: number
+    /** 0 clip, 1 cispo, 2 sapo, 3 vespo; default 0 */
+    surrogate?: number
+    /** divide tokenWeight by the completion's tokens; default 0 */
+    completionMean?: boolean
+    /** one importance ratio a completion: the geometric mean of its tokens'; default 0 */
+    sequenceLevel?: boolean
+    /** ratios are clipped at 1 - epsilon; default 0.2 */
+    epsilon?: number
+    /** ratios are clipped at 1 + epsilonHigh; for cispo the bound itself; default 0.2 */
+    epsilonHigh?: number
+    /** bound on the ratio of the unclipped branch; default Infinity */
+    delta?: number
+    /** weight of k3 = exp(reference - logprob) - ... - 1; default 0 */
+    beta?: number
+    /** multiply k3 by the importance ratio; default 1 */
+    useBiasCorrectionKl?: boolean
+    /** for advantages above 0; default 1 */
+    sapoTemperaturePos?: number
+    /** for the others; default 1.05 */
+    sapoTemperatureNeg?: number
+    /** for advantages of at least 0; default 2 */
+    vespoKPos?: number
+    /** for advantages of at least 0; default 3 */
+    vespoLambdaPos?: number
+    /** for the others; default 3 */
+    vespoKNeg?: number
+    /** for the others; default 2 */
+    vespoLambdaNeg?: number
+    /** Tensors to write instead of new ones. */
+    out?: { loss?: Tensor; dLogprob?: Tensor; stats?: Tensor }
+  },
+): { loss: Tensor; dLogprob: Tensor; stats: Tensor } {
+  const device = begin(logprob, 'grpoLoss', 'logprob')
+  checkOptions(options, 'grpoLoss')
+  args[1] = id(logprob, 'grpoLoss', 'logprob')
+  args[2] = id(offsets, 'grpoLoss', 'offsets')
+  args[3] = id(advantage, 'grpoLoss', 'advantage')
+  args[4] = optionalId(options.old, 'grpoLoss', 'old')
+  args[5] = optionalId(options.reference, 'grpoLoss', 'reference')
+  args[6] = optionalId(options.mask, 'grpoLoss', 'mask')
+  args[7] = optionalId(options.weight, 'grpoLoss', 'weight')
+  args[8] = number(options.tokenWeight, 'grpoLoss', 'tokenWeight')
+  args[9] = optionalNumber(options.surrogate, 0, 'grpoLoss', 'surrogate')
+  args[10] = options.completionMean ? 1 : options.completionMean === undefined ? 0 : 0
+  args[11] = options.sequenceLevel ? 1 : options.sequenceLevel === undefined ? 0 : 0
+  args[12] = optionalNumber(options.epsilon, 0.2, 'grpoLoss', 'epsilon')
+  args[13] = optionalNumber(options.epsilonHigh, 0.2, 'grpoLoss', 'epsilonHigh')
+  args[14] = optionalNumber(options.delta, Infinity, 'grpoLoss', 'delta')
+  args[15] = optionalNumber(options.beta, 0, 'grpoLoss', 'beta')
+  args[16] = options.useBiasCorrectionKl ? 1 : options.useBiasCorrectionKl === undefined ? 1 : 0
+  args[17] = optionalNumber(options.sapoTemperaturePos, 1, 'grpoLoss', 'sapoTemperaturePos')
+  args[18] = optionalNumber(options.sapoTemperatureNeg, 1.05, 'grpoLoss', 'sapoTemperatureNeg')
+  args[19] = optionalNumber(options.vespoKPos, 2, 'grpoLoss', 'vespoKPos')
+  args[20] = optionalNumber(options.vespoLambdaPos, 3, 'grpoLoss', 'vespoLambdaPos')
+  args[21] = optionalNumber(options.vespoKNeg, 3, 'grpoLoss', 'vespoKNeg')
+  args[22] = optionalNumber(options.vespoLambdaNeg, 2, 'grpoLoss', 'vespoLambdaNeg')
+  args[23] = optionalId(options.out?.loss, 'grpoLoss', 'out.loss')
+  args[24] = optionalId(options.out?.dLogprob, 'grpoLoss', 'out.dLogprob')
+  args[25] = optionalId(options.out?.stats, 'grpoLoss', 'out.stats')
+  native.run(25)
+  return {
+    loss: result(0, device, options.out?.loss),
+    dLogprob: result(1, device, options.out?.dLogprob),
+    stats: result(2, device, options.out?.stats),
+  }
+}
+
+/**
  * Draws a token per row by inverse CDF from one Philox uniform, after temperature, topK, topP and minP in this order (equal probabilities rank by lower index; topP keeps the shortest ranked prefix whose mass reaches it; minP is relative to the largest probability). Temperature 0 takes the largest logit, the lowest index of equals. A row with a NaN, with +inf, or with nothing finite is an error.
  *
  * @param logits [B, V] (f32)
@@ -731,7 +822,7 @@ export function sample(
   args[7] = optionalNumber(options.minP, 0, 'sample', 'minP')
   args[8] = optionalId(options.out?.token, 'sample', 'out.token')
   args[9] = optionalId(options.out?.logprob, 'sample', 'out.logprob')
-  native.run(25)
+  native.run(26)
   return {
     token: result(0, device, options.out?.token),
     logprob: result(1, device, options.out?.logprob),
@@ -772,7 +863,7 @@ export function attention(
   args[6] = optionalNumber(options.scale, 0, 'attention', 'scale')
   args[7] = optionalId(options.out?.out, 'attention', 'out.out')
   args[8] = optionalId(options.out?.lse, 'attention', 'out.lse')
-  native.run(26)
+  native.run(27)
   return {
     out: result(0, device, options.out?.out),
     lse: result(1, device, options.out?.lse),
@@ -823,7 +914,7 @@ export function attentionBackward(
   args[10] = optionalId(options.out?.dq, 'attentionBackward', 'out.dq')
   args[11] = optionalId(options.out?.dk, 'attentionBackward', 'out.dk')
   args[12] = optionalId(options.out?.dv, 'attentionBackward', 'out.dv')
-  native.run(27)
+  native.run(28)
   return {
     dq: result(0, device, options.out?.dq),
     dk: result(1, device, options.out?.dk),
@@ -870,7 +961,7 @@ export function decodeAttention(
   args[7] = id(ownLens, 'decodeAttention', 'ownLens')
   args[8] = optionalNumber(options.scale, 0, 'decodeAttention', 'scale')
   args[9] = optionalId(options.out?.out, 'decodeAttention', 'out.out')
-  native.run(28)
+  native.run(29)
   return result(0, device, options.out?.out)
 }
 
@@ -894,7 +985,7 @@ export function kvWrite(
   args[2] = id(v, 'kvWrite', 'v')
   args[3] = id(kv, 'kvWrite', 'kv')
   args[4] = id(slots, 'kvWrite', 'slots')
-  native.run(29)
+  native.run(30)
 }
 
 /**
@@ -919,7 +1010,7 @@ export function kvRead(
   args[2] = id(slots, 'kvRead', 'slots')
   args[3] = optionalId(options.out?.k, 'kvRead', 'out.k')
   args[4] = optionalId(options.out?.v, 'kvRead', 'out.v')
-  native.run(30)
+  native.run(31)
   return {
     k: result(0, device, options.out?.k),
     v: result(1, device, options.out?.v),
@@ -950,7 +1041,7 @@ export function decodeSlots(
   args[2] = id(ownLens, 'decodeSlots', 'ownLens')
   args[3] = number(options.pageSize, 'decodeSlots', 'pageSize')
   args[4] = optionalId(options.out?.slots, 'decodeSlots', 'out.slots')
-  native.run(31)
+  native.run(32)
   return result(0, device, options.out?.slots)
 }
 
@@ -971,5 +1062,5 @@ export function decodeAdvance(
   args[1] = id(rowGroup, 'decodeAdvance', 'rowGroup')
   args[2] = id(positions, 'decodeAdvance', 'positions')
   args[3] = id(ownLens, 'decodeAdvance', 'ownLens')
-  native.run(32)
+  native.run(33)
 }

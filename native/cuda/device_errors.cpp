@@ -28,6 +28,7 @@ constexpr const char* kTexts[] = {
     "expected segment %I to have own keys inside [0, %L], got %V from %O (rows + causalOffset)",
     "expected segments whose query rows do not overlap, got row %I in two",
     "expected logits with a finite maximum, got NaN or infinity in row %I",
+    "expected offsets that rise from 0 to %L, got %V at %I",
 };
 static_assert(std::size(kTexts) == size_t(Fault::kCount));
 

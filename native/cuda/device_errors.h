@@ -31,6 +31,7 @@ enum class Fault : uint8_t {
                     // causalOffset)
   kSegmentOverlap,  // expected segments whose query rows do not overlap, got row %I in two
   kLogits,          // expected logits with a finite maximum, got NaN or infinity in row %I
+  kOffset,          // expected offsets that rise from 0 to %L, got %V at %I
   kCount
 };
 

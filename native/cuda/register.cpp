@@ -12,7 +12,8 @@ namespace callgrad::gpu {
   X(Embedding)         \
   X(Optimizer)         \
   X(Matmul)            \
-  X(LinearLogprob) X(Sample) X(Attention) X(AttentionBackward) X(DecodeAttention) X(KvCache)
+  X(LinearLogprob)     \
+  X(GrpoLoss) X(Sample) X(Attention) X(AttentionBackward) X(DecodeAttention) X(KvCache)
 
 #define CG_WEAK(family) void register##family(KernelTable& table) __attribute__((weak));
 CG_FAMILIES(CG_WEAK)

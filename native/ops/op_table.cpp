@@ -15,6 +15,7 @@ const std::vector<OpDecl>& opTable() {
     declareOptimizerOps(t);
     declareMatmulOps(t);
     declareLinearLogprobOps(t);
+    declareGrpoLossOps(t);
     declareSampleOps(t);
     declareAttentionOps(t);
     declareKvCacheOps(t);

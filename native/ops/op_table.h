@@ -124,6 +124,7 @@ void declareEmbeddingOps(std::vector<OpDecl>& table);
 void declareOptimizerOps(std::vector<OpDecl>& table);
 void declareMatmulOps(std::vector<OpDecl>& table);
 void declareLinearLogprobOps(std::vector<OpDecl>& table);
+void declareGrpoLossOps(std::vector<OpDecl>& table);
 void declareSampleOps(std::vector<OpDecl>& table);
 void declareAttentionOps(std::vector<OpDecl>& table);
 void declareKvCacheOps(std::vector<OpDecl>& table);

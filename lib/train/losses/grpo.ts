@@ -68,7 +68,7 @@ function ratiosOf(input: LossInput, settings: LossSettings, i: number): Completi
   for (let t = start; t < end; t++) {
     if (input.weight) weightSum += vespoLogWeight(input.weight[t]!)
     if (!counts(input, t)) continue
-    const logRatio = input.old ? input.logprob[t]! - input.old[t]! : 0
+    const logRatio = input.logprob[t]! - (input.old ?? input.logprob)[t]!
     logRatios[t - start] = logRatio
     counted++
     logSum += logRatio

@@ -12,6 +12,7 @@ void registerEmbedding(KernelTable& table);
 void registerOptimizer(KernelTable& table);
 void registerMatmul(KernelTable& table);
 void registerLinearLogprob(KernelTable& table);
+void registerGrpoLoss(KernelTable& table);
 void registerSample(KernelTable& table);
 void registerAttention(KernelTable& table);
 void registerAttentionBackward(KernelTable& table);

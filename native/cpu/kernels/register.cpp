@@ -11,6 +11,7 @@ void registerKernels(KernelTable& table) {
   registerOptimizer(table);
   registerMatmul(table);
   registerLinearLogprob(table);
+  registerGrpoLoss(table);
   registerSample(table);
   registerAttention(table);
   registerAttentionBackward(table);

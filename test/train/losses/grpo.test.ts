@@ -160,6 +160,8 @@ test('NaN in a token that counts reaches the loss; in a masked one it is never r
     const seen = input.logprob.slice()
     seen[2] = Number.NaN
     assert.ok(Number.isNaN(grpoLoss({ ...input, logprob: seen }, variant).loss), title(variant))
+    const onPolicy = { ...input, old: null, logprob: seen }
+    assert.is.not(Number.isFinite(grpoLoss(onPolicy, variant).loss), true, `${title(variant)}, on-policy`)
   }
 })
 
