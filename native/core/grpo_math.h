@@ -4,8 +4,8 @@
 // and vectors of a number a token are too short for the width to matter.
 //
 // A new loss is a case in surrogateOf(); how tokens are averaged is the caller's (`tokenWeight`).
-// The same formulas stand in lib/train/losses, in TypeScript, where the trainer uses them; the
-// conformance suite compares the two.
+// The same formulas stand in lib/train/losses, in TypeScript, where the trainer uses them;
+// test/train/losses/on-device.test.ts compares the two.
 #pragma once
 #include <cmath>
 #include <cstdint>

@@ -61,7 +61,7 @@ function evaluate({ inputs, attrs: a }: Call, held: Values): { loss: number[]; d
     const logRatios = (x: Values) => tokens.map((t) => x[t]! - old[t]!)
     const ratios = (x: Values): number[] => {
       const logs = logRatios(x)
-      return (a.sequenceLevel ? logs.map(() => sum(logs) / n) : logs).map(Math.exp)
+      return a.sequenceLevel ? logs.fill(sum(logs) / n).map(Math.exp) : logs.map(Math.exp)
     }
     const [now, constant] = [ratios(lp), ratios(held)]
     const phi = a.surrogate === vespo ? vespoPhi(a, advantage, logRatios(held), weights) : 1
