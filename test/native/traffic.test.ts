@@ -47,6 +47,7 @@ const limitedByMemory = [
   'embeddingBackward',
   'sumSquares',
   'scale',
+  'grpoLoss',
   'adamw',
 ]
 for (const op of limitedByMemory) {
