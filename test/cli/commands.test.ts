@@ -1,13 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkPage, openBrowser } from '../support/browser.js'
-
-const bin = fileURLToPath(new URL('../../../scripts/callgrad.mjs', import.meta.url))
+import { runCallgrad as run, startCallgrad as start } from './support/callgrad.js'
 
 /** The smallest quickstart that goes through all its stages. */
 const tiny = [
@@ -43,22 +41,6 @@ async function inBrowser(file: string): Promise<void> {
   }
 }
 
-interface Ended {
-  code: number | null
-  out: string
-  err: string
-}
-
-function start(args: readonly string[], cwd: string): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [bin, ...args], { cwd, env: { ...process.env, NO_COLOR: '1' } })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (err += text))
-  return { child, ended: new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err }))) }
-}
-
-const run = (args: readonly string[], cwd: string) => start(args, cwd).ended
 const lines = (text: string) => text.trim().split('\n')
 
 const test = suite<{ folder: string }>('commands')

@@ -1,22 +1,12 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parsePart } from '../../lib/cli/data/options.js'
 import { inTemporaryFolder } from '../formats/support.js'
+import { runCallgrad } from './support/callgrad.js'
 
-const bin = fileURLToPath(new URL('../../../scripts/callgrad.mjs', import.meta.url))
-const run = (folder: string, ...args: string[]) => {
-  const env = { ...process.env, NO_COLOR: '1' }
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'data', ...args], {
-    cwd: folder,
-    env,
-    encoding: 'utf8',
-  })
-  return { code: status, out: stdout, err: stderr }
-}
+const run = (folder: string, ...args: string[]) => runCallgrad(['data', ...args], folder)
 const record = (id: number, name: string) =>
   JSON.stringify({
     id,
@@ -29,22 +19,23 @@ const data = `${record(1, 'f')}\n{"id": 2\n${record(3, 'h')}\n${record(4, 'g')}\
 test('build writes the data set and says what was left out; stats and inspect read it', async () => {
   await inTemporaryFolder(async (folder) => {
     writeFileSync(join(folder, 'in.jsonl'), data)
-    const built = run(folder, 'build', 'in.jsonl', '-o', 'out/train.jsonl', '--split', '0.5', '--irrelevance', '1')
+    const options = ['-o', 'out/train.jsonl', '--split', '0.5', '--irrelevance', '1']
+    const built = await run(folder, 'build', 'in.jsonl', ...options)
     assert.is(built.code, 0, built.err)
     assert.match(built.out, /xlam single +4 +4 +60,000 +60,000/)
     assert.match(built.out, /json +1 +not JSON +in\.jsonl:2: /)
     assert.match(built.out, /unknown_tool +1 +a call of a tool that is not in the list +in\.jsonl:3: .*"h"/)
     assert.match(built.out, 'out/train.jsonl: 2 samples of 1 records')
     assert.match(built.out, 'out/train.test.jsonl: 2 samples of 1 records')
-    const stats = run(folder, 'stats', 'out/train.jsonl', 'out/train.test.jsonl', '--json')
+    const stats = await run(folder, 'stats', 'out/train.jsonl', 'out/train.test.jsonl', '--json')
     const { samples, without_call, table1 } = JSON.parse(stats.out) as Record<string, unknown>
     assert.equal([samples, without_call], [4, 2])
     assert.is((table1 as { processed: number }[])[0]?.processed, 4)
-    assert.match(run(folder, 'stats', 'out/train.jsonl').out, /Table 1 +raw +processed +paper's raw/)
-    const dropped = run(folder, 'inspect', 'in.jsonl', '--dropped', 'unknown_tool')
+    assert.match((await run(folder, 'stats', 'out/train.jsonl')).out, /Table 1 +raw +processed +paper's raw/)
+    const dropped = await run(folder, 'inspect', 'in.jsonl', '--dropped', 'unknown_tool')
     assert.match(dropped.out, 'in.jsonl:3  unknown_tool: expected a tool of the list, got "h"')
     assert.match(dropped.out, '"query": "q3"')
-    const shown = run(folder, 'inspect', 'in.jsonl', '--id', '4', '--json')
+    const shown = await run(folder, 'inspect', 'in.jsonl', '--id', '4', '--json')
     assert.is((JSON.parse(shown.out) as { examples: { id: string }[] }).examples[0]?.id, '4')
   })
 })
@@ -52,7 +43,7 @@ test('build writes the data set and says what was left out; stats and inspect re
 test('--dropped lists every record, --json prints the counts', async () => {
   await inTemporaryFolder(async (folder) => {
     writeFileSync(join(folder, 'in.jsonl'), data)
-    const built = run(folder, 'build', 'in.jsonl', '-o', 'o.jsonl', '--dropped', 'd.jsonl', '--json')
+    const built = await run(folder, 'build', 'in.jsonl', '-o', 'o.jsonl', '--dropped', 'd.jsonl', '--json')
     const { dropped, files } = JSON.parse(built.out) as { dropped: object; files: { samples: number }[] }
     assert.equal(dropped, { json: 1, unknown_tool: 1 })
     assert.is(files[0]?.samples, 2)
@@ -78,7 +69,7 @@ test('exit codes: 1 over bad data, 2 over wrong arguments', async () => {
       [2, /required option '-o/, ['build', 'in.jsonl']],
     ]
     for (const [code, message, args] of cases) {
-      const ended = run(folder, ...args)
+      const ended = await run(folder, ...args)
       assert.is(ended.code, code, args.join(' '))
       assert.match(ended.err, message)
       assert.is(ended.err.trim().split('\n').length, 1)

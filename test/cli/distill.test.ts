@@ -1,29 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { withReplies } from '../../lib/cli/examples.js'
 import { loadDataset } from '../../lib/data/load.js'
 import { scoreToolCalls } from '../../lib/reward/tool-call.js'
-import {
-  type Behaviour,
-  completion,
-  sendJson,
-  startServer,
-  type TestServer,
-} from '../rollout/endpoint/support/server.js'
-import { startCallgrad, storedAnswers, untilStored, writeWeatherData } from './support/endpoint.js'
-
-const test = suite<{ folder: string; server: TestServer }>('callgrad distill')
-test.before.each(async (context) => {
-  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-distill-'))
-  context.server = await startServer(teacher)
-})
-test.after.each(async ({ folder, server }) => {
-  await server.close()
-  rmSync(folder, { recursive: true, force: true })
-})
+import { type Behaviour, completion, sendJson } from '../rollout/endpoint/support/server.js'
+import { endpointSuite, startAtEndpoint, storedAnswers, untilStored, writeWeatherData } from './support/endpoint.js'
 
 /** Needs as many tries as the number of the city, modulo 4; on the fourth it would be right, too late. */
 const teacher: Behaviour = ({ body }, _index, response) => {
@@ -33,6 +15,8 @@ const teacher: Behaviour = ({ body }, _index, response) => {
   const text = `<tool_call>[${JSON.stringify(call)}]</tool_call> Done.`
   sendJson(response, 200, completion(text, { reasoning_content: 'hm' }))
 }
+
+const test = endpointSuite('callgrad distill', teacher)
 
 const total = 24
 const args = (url: string, output: string, ...more: string[]) => [
@@ -45,14 +29,14 @@ test('killed at any instant it goes on; what it writes is data for sft', async (
   const cache = join(folder, 'runs/answers/t.jsonl')
   server.behave((seen, index, response) => setTimeout(() => teacher(seen, index, response), 15))
   for (const after of [2, 20]) {
-    const { child, ended } = startCallgrad(args(server.url, 'kept.jsonl'), folder)
+    const { child, ended } = startAtEndpoint(args(server.url, 'kept.jsonl'), folder)
     await untilStored(cache, after, { ended })
     child.kill('SIGKILL')
     assert.is((await ended).code, null)
     assert.not.ok(existsSync(join(folder, 'kept.jsonl')))
   }
   const [stored, before] = [storedAnswers(cache).length, server.seen.length]
-  const { code, out, err } = await startCallgrad(args(server.url, 'kept.jsonl', '--rejected', 'bad.jsonl'), folder)
+  const { code, out, err } = await startAtEndpoint(args(server.url, 'kept.jsonl', '--rejected', 'bad.jsonl'), folder)
     .ended
   assert.is(code, 0, err)
   // Of four cities one needs one try, one two, and two need three, of which one is right.
@@ -93,11 +77,11 @@ test('killed at any instant it goes on; what it writes is data for sft', async (
   assert.is(native.examples[0]?.messages.length, 1)
 
   // The same from nothing, in one go, and without reasons: from the stored answers alone.
-  const whole = await startCallgrad(args(server.url, 'fresh.jsonl', '--cache', 'fresh-answers.jsonl'), folder).ended
+  const whole = await startAtEndpoint(args(server.url, 'fresh.jsonl', '--cache', 'fresh-answers.jsonl'), folder).ended
   assert.is(whole.code, 0, whole.err)
   assert.is(readFileSync(join(folder, 'fresh.jsonl'), 'utf8'), readFileSync(join(folder, 'kept.jsonl'), 'utf8'))
   const asked = server.seen.length
-  const plain = await startCallgrad(args(server.url, 'plain.jsonl', '--form', 'no-reason'), folder).ended
+  const plain = await startAtEndpoint(args(server.url, 'plain.jsonl', '--form', 'no-reason'), folder).ended
   assert.is(plain.code, 0, plain.err)
   assert.is(server.seen.length, asked)
   const calls = await loadDataset(join(folder, 'plain.jsonl'))
@@ -118,7 +102,7 @@ test('--single-turn leaves out questions with turns before them', async ({ serve
     },
   ]
   writeFileSync(join(folder, 'data.jsonl'), records.map((record) => `${JSON.stringify(record)}\n`).join(''))
-  const { code, out, err } = await startCallgrad(args(server.url, 'o.jsonl', '--single-turn'), folder).ended
+  const { code, out, err } = await startAtEndpoint(args(server.url, 'o.jsonl', '--single-turn'), folder).ended
   assert.is(code, 0, err)
   const { examples, kept, withoutTruth } = JSON.parse(out) as Record<string, number>
   assert.equal([examples, kept, withoutTruth], [1, 1, 0])
@@ -128,8 +112,8 @@ test('--single-turn leaves out questions with turns before them', async ({ serve
 test('wrong settings are one line', async ({ server, folder }) => {
   writeFileSync(join(folder, 'data.jsonl'), '{"messages": [{"role": "user", "content": "Hello"}]}\n')
   const [form, empty] = await Promise.all([
-    startCallgrad(args(server.url, 'o.jsonl', '--form', 'deep'), folder).ended,
-    startCallgrad(args(server.url, 'o.jsonl'), folder).ended,
+    startAtEndpoint(args(server.url, 'o.jsonl', '--form', 'deep'), folder).ended,
+    startAtEndpoint(args(server.url, 'o.jsonl'), folder).ended,
   ])
   assert.is(form.code, 2)
   assert.match(form.err, 'form: expected one of "reason", "no-reason", got "deep"')

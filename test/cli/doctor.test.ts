@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -7,6 +6,7 @@ import { type Facts, findProblems } from '../../lib/cli/doctor/problems.js'
 import { attention, linear, logprob, numbers } from '../../lib/cli/doctor/references.js'
 import { selfTest } from '../../lib/cli/doctor/self-test.js'
 import { repositoryRoot } from '../support/shared.js'
+import { runCallgrad } from './support/callgrad.js'
 
 const GB = 1e9
 
@@ -147,23 +147,21 @@ test('the self-test finds every kernel good here', async () => {
   assert.ok(rounds >= 1 && gflops.f32! > 0)
 })
 
-function doctor(args: string[], env: Record<string, string> = {}) {
-  const script = join(repositoryRoot, 'scripts', 'callgrad.mjs')
-  return spawnSync(process.execPath, [script, 'doctor', ...args], { encoding: 'utf8', env: { ...process.env, ...env } })
-}
+const doctor = (args: string[], env: Record<string, string> = {}) =>
+  runCallgrad(['doctor', ...args], repositoryRoot, env)
 
-test('--json says what was found; a folder without an addon is an error with a remedy, not a crash', () => {
-  const good = JSON.parse(doctor(['--json', '--no-self-test']).stdout) as Diagnosis
+test('--json says what was found; a folder without an addon is an error with a remedy, not a crash', async () => {
+  const good = JSON.parse((await doctor(['--json', '--no-self-test'])).out) as Diagnosis
   assert.is(good.load.ok, true)
   assert.ok(good.addon.file?.endsWith('.node') && good.kernels && good.kernels.threads >= 1)
   assert.ok(good.devices.some((d) => d.name === 'cpu' && d.available))
-  const bad = doctor(['--json'], { CALLGRAD_PREBUILD: join(repositoryRoot, 'docs') })
-  assert.is(bad.status, 1)
-  const { load, problems } = JSON.parse(bad.stdout) as Diagnosis
+  const bad = await doctor(['--json'], { CALLGRAD_PREBUILD: join(repositoryRoot, 'docs') })
+  assert.is(bad.code, 1)
+  const { load, problems } = JSON.parse(bad.out) as Diagnosis
   assert.is(load.ok, false)
   assert.match(problems[0]!.what, 'no native addon')
-  const text = doctor(['--no-self-test'], { CALLGRAD_PREBUILD: join(repositoryRoot, 'docs') })
-  assert.match(text.stdout, /error +there is no native addon\n +→ .*npm run setup/)
+  const text = await doctor(['--no-self-test'], { CALLGRAD_PREBUILD: join(repositoryRoot, 'docs') })
+  assert.match(text.out, /error +there is no native addon\n +→ .*npm run setup/)
 })
 
 test.run()

@@ -1,20 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Behaviour,
-  completion,
-  sendJson,
-  startServer,
-  type TestServer,
-} from '../rollout/endpoint/support/server.js'
+import { type Behaviour, completion, sendJson } from '../rollout/endpoint/support/server.js'
 import { repositoryRoot } from '../support/shared.js'
-import { startCallgrad, storedAnswers, untilStored } from './support/endpoint.js'
+import { endpointSuite, startAtEndpoint, storedAnswers, untilStored } from './support/endpoint.js'
 
 const fixtures = join(repositoryRoot, 'test/fixtures')
-const test = suite<{ folder: string; server: TestServer }>('eval acebench and api-bank at an endpoint')
 
 /** Calls the first function that it is given, or says that it cannot. */
 const answering: Behaviour = ({ body }, _index, response) => {
@@ -24,14 +15,7 @@ const answering: Behaviour = ({ body }, _index, response) => {
   return sendJson(response, 200, completion(null, { tool_calls: [{ id: 'c', type: 'function', function: call }] }))
 }
 
-test.before.each(async (context) => {
-  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-benchmarks-'))
-  context.server = await startServer(answering)
-})
-test.after.each(async ({ folder, server }) => {
-  await server.close()
-  rmSync(folder, { recursive: true, force: true })
-})
+const test = endpointSuite('eval acebench and api-bank at an endpoint', answering)
 
 const args = (benchmark: string, url: string, output: string, ...more: string[]) => [
   ...['eval', benchmark, '--endpoint', url, '-m', 'lab/m', '-o', output, '--concurrency', '3'],
@@ -40,8 +24,8 @@ const args = (benchmark: string, url: string, output: string, ...more: string[])
 
 test('both print tables, write files and browsable failures', async ({ folder, server }) => {
   const [ace, bank] = await Promise.all([
-    startCallgrad(args('acebench', server.url, 'a', '--limit', '1'), folder).ended,
-    startCallgrad(args('api-bank', server.url, 'b', '--limit', '2', '--handler', 'qwen-fc'), folder).ended,
+    startAtEndpoint(args('acebench', server.url, 'a', '--limit', '1'), folder).ended,
+    startAtEndpoint(args('api-bank', server.url, 'b', '--limit', '2', '--handler', 'qwen-fc'), folder).ended,
   ])
   assert.is(ace.code, 0, ace.err)
   assert.match(ace.out, /special_irrelevant +1 +1 +100\.0/)
@@ -69,13 +53,13 @@ test('killed at any instant they go on where they were', async ({ folder, server
   server.behave((seen, index, response) => setTimeout(() => answering(seen, index, response), 20))
   for (const benchmark of ['acebench', 'api-bank']) {
     const file = join(folder, benchmark, 'answers.jsonl')
-    const { child, ended } = startCallgrad(args(benchmark, server.url, benchmark, '--json'), folder)
+    const { child, ended } = startAtEndpoint(args(benchmark, server.url, benchmark, '--json'), folder)
     await untilStored(file, 3, { ended })
     child.kill('SIGKILL')
     await ended
     const kept = storedAnswers(file).length
     const before = server.seen.length
-    const resumed = await startCallgrad(args(benchmark, server.url, benchmark, '--json'), folder).ended
+    const resumed = await startAtEndpoint(args(benchmark, server.url, benchmark, '--json'), folder).ended
     assert.is(resumed.code, 0, resumed.err)
     const { stored, unasked, problems } = JSON.parse(resumed.out) as Record<string, unknown[] & number>
     assert.ok((stored as number) >= kept)
@@ -92,7 +76,7 @@ test('wrong names are refused before a model is opened', async ({ folder, server
     ['acebench', '--handler', 'fc'],
     ['api-bank', '--category', 'plan'],
   ] as [string, ...string[]][]) {
-    const { code, err } = await startCallgrad(args(benchmark, server.url, 'x', ...wrong), folder).ended
+    const { code, err } = await startAtEndpoint(args(benchmark, server.url, 'x', ...wrong), folder).ended
     assert.is(code, 2, err)
     assert.match(err, new RegExp(`expected .*got "${wrong[1]}"`))
   }

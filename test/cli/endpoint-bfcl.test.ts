@@ -1,27 +1,27 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Behaviour,
-  completion,
-  sendJson,
-  startServer,
-  type TestServer,
-} from '../rollout/endpoint/support/server.js'
-import { startCallgrad, storedAnswers, untilStored } from './support/endpoint.js'
+import { type Behaviour, completion, sendJson } from '../rollout/endpoint/support/server.js'
+import { endpointSuite, startAtEndpoint, storedAnswers, untilStored } from './support/endpoint.js'
 
-const test = suite<{ folder: string; server: TestServer }>('eval bfcl at an endpoint')
 const total = 24
 
-test.before.each(async (context) => {
-  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-bfcl-endpoint-'))
-  context.server = await startServer(answering)
+/** Right for even numbers; native calls where it is given tools. */
+const answering: Behaviour = ({ body }, _index, response) => {
+  const asked = Number(/of (\d+)/.exec(body.messages.at(-1)?.content ?? '')?.[1])
+  const number = asked % 2 === 0 ? asked : asked + 1
+  const tools = body.tools as { function: { name: string } }[] | undefined
+  if (!tools) return sendJson(response, 200, completion(`[math.factorial(number=${number})]`))
+  const call = { name: tools[0]!.function.name, arguments: JSON.stringify({ number }) }
+  return sendJson(response, 200, completion(null, { tool_calls: [{ id: 'c', type: 'function', function: call }] }))
+}
+
+const test = endpointSuite('eval bfcl at an endpoint', answering)
+test.before.each(({ folder }) => {
   const write = (part: string, lines: object[]) => {
-    mkdirSync(join(context.folder, 'bfcl', part), { recursive: true })
+    mkdirSync(join(folder, 'bfcl', part), { recursive: true })
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
-    writeFileSync(join(context.folder, 'bfcl', part, 'BFCL_v4_simple_python.json'), text)
+    writeFileSync(join(folder, 'bfcl', part, 'BFCL_v4_simple_python.json'), text)
   }
   const numbers = Array.from({ length: total }, (_, i) => i)
   const parameters = {
@@ -42,20 +42,6 @@ test.before.each(async (context) => {
     numbers.map((i) => ({ id: `simple_python_${i}`, ground_truth: [{ 'math.factorial': { number: [i] } }] })),
   )
 })
-test.after.each(async ({ folder, server }) => {
-  await server.close()
-  rmSync(folder, { recursive: true, force: true })
-})
-
-/** Right for even numbers; native calls where it is given tools. */
-const answering: Behaviour = ({ body }, _index, response) => {
-  const asked = Number(/of (\d+)/.exec(body.messages.at(-1)?.content ?? '')?.[1])
-  const number = asked % 2 === 0 ? asked : asked + 1
-  const tools = body.tools as { function: { name: string } }[] | undefined
-  if (!tools) return sendJson(response, 200, completion(`[math.factorial(number=${number})]`))
-  const call = { name: tools[0]!.function.name, arguments: JSON.stringify({ number }) }
-  return sendJson(response, 200, completion(null, { tool_calls: [{ id: 'c', type: 'function', function: call }] }))
-}
 
 const args = (url: string, output: string, ...more: string[]) => [
   ...['eval', 'bfcl', '--endpoint', url, '-m', 'm', '-d', 'bfcl', '-c', 'simple', '-o', output, '--concurrency', '3'],
@@ -70,8 +56,8 @@ interface Summary {
 
 test('prompt and native tools are judged alike', async ({ server, folder }) => {
   const [prompt, native] = await Promise.all([
-    startCallgrad([...args(server.url, 'p'), '--handler', 'prompt'], folder).ended,
-    startCallgrad([...args(server.url, 'n'), '--handler', 'qwen-fc'], folder).ended,
+    startAtEndpoint([...args(server.url, 'p'), '--handler', 'prompt'], folder).ended,
+    startAtEndpoint([...args(server.url, 'n'), '--handler', 'qwen-fc'], folder).ended,
   ])
   for (const { code, out, err } of [prompt, native]) {
     assert.is(code, 0, err)
@@ -89,24 +75,24 @@ test('killed at any instant it goes on where it was, to the same figures', async
   server.behave((seen, index, response) => setTimeout(() => answering(seen, index, response), 15))
   const file = join(folder, 'r/answers.jsonl')
   for (const after of [1, 12]) {
-    const { child, ended } = startCallgrad(args(server.url, 'r'), folder)
+    const { child, ended } = startAtEndpoint(args(server.url, 'r'), folder)
     await untilStored(file, after, { ended })
     child.kill('SIGKILL')
     assert.is((await ended).code, null)
   }
   const [kept, before] = [storedAnswers(file).length, server.seen.length]
   assert.ok(kept >= 12 && kept < total)
-  const resumed = await startCallgrad(args(server.url, 'r'), folder).ended
+  const resumed = await startAtEndpoint(args(server.url, 'r'), folder).ended
   assert.is(resumed.code, 0, resumed.err)
   // The endpoint's own file may hold an answer more than the evaluation's.
   assert.ok(server.seen.length - before <= total - kept)
-  const fresh = await startCallgrad(args(server.url, 'f', '--no-cache'), folder).ended
+  const fresh = await startAtEndpoint(args(server.url, 'f', '--no-cache'), folder).ended
   const figures = ({ out }: { out: string }) => {
     const { categories, unasked } = JSON.parse(out) as Summary
     return { categories, unasked }
   }
   assert.equal(figures(resumed), figures(fresh))
-  const again = await startCallgrad(args(server.url, 'r'), folder).ended
+  const again = await startAtEndpoint(args(server.url, 'r'), folder).ended
   assert.is((JSON.parse(again.out) as Summary).stored, total)
 })
 

@@ -1,38 +1,16 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Behaviour,
-  completion,
-  sendJson,
-  startServer,
-  type TestServer,
-} from '../rollout/endpoint/support/server.js'
+import { type Behaviour, completion, sendJson } from '../rollout/endpoint/support/server.js'
 import {
   weatherCall as call,
+  endpointSuite,
   testKey as key,
-  startCallgrad as start,
+  startAtEndpoint as start,
   storedAnswers,
   untilStored,
   writeWeatherData as writeData,
 } from './support/endpoint.js'
-
-interface Context {
-  folder: string
-  server: TestServer
-}
-
-const test = suite<Context>('commands at an endpoint')
-test.before.each(async (context) => {
-  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-at-endpoint-'))
-  context.server = await startServer(rightHalfTheTime)
-})
-test.after.each(async ({ folder, server }) => {
-  await server.close()
-  rmSync(folder, { recursive: true, force: true })
-})
 
 const cityOf = (question: string) => /in (\w+)\?/.exec(question)?.[1] ?? ''
 const questionOf = (seen: Parameters<Behaviour>[0]) =>
@@ -44,6 +22,8 @@ const rightHalfTheTime: Behaviour = (seen, _index, response) => {
   const said = Number(city.slice(4)) % 2 === 0 ? city : 'Atlantis'
   sendJson(response, 200, completion(`<think>hm</think><tool_call>[${call(said)}]</tool_call>`))
 }
+
+const test = endpointSuite('commands at an endpoint', rightHalfTheTime)
 
 /** Everything that a command has written. */
 const textsBelow = (folder: string) =>

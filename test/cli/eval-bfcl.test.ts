@@ -1,35 +1,14 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadBfcl } from '../../lib/eval/bfcl/dataset.js'
 import { fixtureData } from '../eval/bfcl/support.js'
-import {
-  type Behaviour,
-  completion,
-  sendJson,
-  startServer,
-  type TestServer,
-} from '../rollout/endpoint/support/server.js'
-import { startCallgrad } from './support/endpoint.js'
-
-interface Context {
-  folder: string
-  server: TestServer
-}
-
-const test = suite<Context>('eval bfcl')
-test.before.each(async (context) => {
-  context.folder = mkdtempSync(join(tmpdir(), 'callgrad-eval-bfcl-'))
-  context.server = await startServer(declining)
-})
-test.after.each(async ({ folder, server }) => {
-  await server.close()
-  rmSync(folder, { recursive: true, force: true })
-})
+import { type Behaviour, completion, sendJson, type TestServer } from '../rollout/endpoint/support/server.js'
+import { endpointSuite, startAtEndpoint } from './support/endpoint.js'
 
 const declining: Behaviour = (_seen, _index, response) => sendJson(response, 200, completion('No function helps.'))
+const test = endpointSuite('eval bfcl', declining)
+
 const args = (server: TestServer, ...more: string[]) => [
   ...['eval', 'bfcl', '--endpoint', server.url, '-m', 'some/model', '-d', fixtureData, '-o', 'out', '--json', ...more],
 ]
@@ -43,7 +22,7 @@ interface Result {
 
 test('an endpoint is asked, judged and not asked again; the files are there', async ({ server, folder }) => {
   const flags = args(server, '--category', 'irrelevance,multiple', '--handler', 'tool-n1', '--version', 'v3')
-  const first = await startCallgrad(flags, folder).ended
+  const first = await startAtEndpoint(flags, folder).ended
   assert.is(first.code, 0, first.err)
   const result = JSON.parse(first.out) as Result
   const { irrelevance, multiple } = result.categories
@@ -58,7 +37,7 @@ test('an endpoint is asked, judged and not asked again; the files are there', as
     assert.ok(existsSync(join(folder, file)), file)
   }
   assert.match(readFileSync(join(folder, 'out/failures.html'), 'utf8'), /No function helps\./)
-  const again = await startCallgrad(flags, folder).ended
+  const again = await startAtEndpoint(flags, folder).ended
   assert.is(again.code, 0, again.err)
   const second = JSON.parse(again.out) as Result
   assert.equal(second.categories, result.categories)
@@ -70,7 +49,7 @@ test('after a kill the same command asks only the rest', async ({ server, folder
   const total = [...questions.values()].flat().length
   const flags = [...args(server, '-c', 'live_simple,parallel'), '--concurrency', '1', '--no-cache']
   const answered = Math.floor(total / 2)
-  const killed = startCallgrad(flags, folder)
+  const killed = startAtEndpoint(flags, folder)
   server.behave((seen, index, response) => {
     if (index === answered) killed.child.kill('SIGKILL')
     else declining(seen, index, response)
@@ -78,7 +57,7 @@ test('after a kill the same command asks only the rest', async ({ server, folder
   assert.is((await killed.ended).code, null)
   const before = server.seen.length
   server.behave(declining)
-  const { code, out, err } = await startCallgrad(flags, folder).ended
+  const { code, out, err } = await startAtEndpoint(flags, folder).ended
   assert.is(code, 0, err)
   assert.is((JSON.parse(out) as Result).stored, answered)
   assert.is(server.seen.length - before, total - answered)
@@ -90,7 +69,7 @@ test('qwen-fc hands over native tools and judges native calls', async ({ server,
     const calls = [{ id: 'c', type: 'function', function: { name: tool!.function.name, arguments: '{}' } }]
     sendJson(response, 200, completion(null, { tool_calls: calls }, 'tool_calls'))
   })
-  const { code, out, err } = await startCallgrad(args(server, '-c', 'live_relevance', '--handler', 'qwen-fc'), folder)
+  const { code, out, err } = await startAtEndpoint(args(server, '-c', 'live_relevance', '--handler', 'qwen-fc'), folder)
     .ended
   assert.is(code, 0, err)
   const { correct, total } = (JSON.parse(out) as Result).categories.live_relevance!
@@ -99,7 +78,7 @@ test('qwen-fc hands over native tools and judges native calls', async ({ server,
 
 test('tables for people: categories, the paper beside ours, what was left out', async ({ server, folder }) => {
   const flags = args(server, '-c', 'live', '--limit', '1').filter((flag) => flag !== '--json')
-  const { code, out, err } = await startCallgrad(flags, folder).ended
+  const { code, out, err } = await startAtEndpoint(flags, folder).ended
   assert.is(code, 0, err)
   for (const text of ['live_parallel_multiple', '95 % interval', 'Tool-N1-7B', 'GPT-4o', 'failures.html', 'Live AST']) {
     assert.match(out, text)
@@ -114,12 +93,12 @@ test('wrong usage exits 2 and names what is known', async ({ server, folder }) =
     [args(server, '-c', 'simpel'), '--category: expected simple_python'],
     [args(server, '-c', 'multi_turn_base'), 'only single-turn categories are covered'],
   ]
-  const ended = await Promise.all(cases.map(([given]) => startCallgrad(given, folder).ended))
+  const ended = await Promise.all(cases.map(([given]) => startAtEndpoint(given, folder).ended))
   for (const [i, [given, message]] of cases.entries()) {
     assert.is(ended[i]!.code, 2, given.join(' '))
     assert.match(ended[i]!.err, message)
   }
-  const absent = await startCallgrad(['eval', 'bfcl', '-m', 'm', '-d', 'nowhere'], folder).ended
+  const absent = await startAtEndpoint(['eval', 'bfcl', '-m', 'm', '-d', 'nowhere'], folder).ended
   assert.is(absent.code, 1)
   assert.match(absent.err, 'BFCL_v4_simple_python.json')
 })

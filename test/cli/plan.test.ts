@@ -9,7 +9,8 @@ import { makePlan, type Plan } from '../../lib/cli/plan/plan.js'
 import { configToHuggingFace } from '../../lib/formats/config.js'
 import { shapeConfig } from '../../lib/nn/shapes.js'
 import { parseSFTRun, parseTrainRun } from '../../lib/train/config.js'
-import { startCallgrad, writeWeatherData } from './support/endpoint.js'
+import { runCallgrad } from './support/callgrad.js'
+import { writeWeatherData } from './support/endpoint.js'
 
 const test = suite<{ folder: string }>('--plan')
 test.before.each((context) => {
@@ -36,7 +37,7 @@ beta: 0.001
 })
 test.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true }))
 
-const run = (folder: string, ...args: string[]) => startCallgrad(args, folder).ended
+const run = (folder: string, ...args: string[]) => runCallgrad(args, folder)
 
 /** The plan of a config in the folder, its data as an absolute path. */
 function planOf(

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { addonCalls } from './addon-calls.js'
+import { fuzzFlags } from './flags.js'
 import { anyOpCall, wrongOpCall, wrongTable } from './op-calls.js'
 import { memoryLimit, tensorCalls } from './tensor-calls.js'
 import { prepareValidCalls, type ValidCall, validCall } from './valid-calls.js'
@@ -46,14 +46,5 @@ export async function run(options: RunOptions): Promise<Tally> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({
-    options: {
-      calls: { type: 'string', default: '10000' },
-      seed: { type: 'string', default: '1' },
-      device: { type: 'string', default: 'cpu' },
-      trace: { type: 'boolean', default: false },
-    },
-  })
-  const { calls, seed, device, trace } = values
-  console.log(JSON.stringify(await run({ calls: Number(calls), seed: Number(seed), device, trace })))
+  console.log(JSON.stringify(await run(fuzzFlags())))
 }

@@ -1,32 +1,36 @@
-// What tests of commands at an endpoint share: the command in a child process, questions, and what it has stored.
+// What tests of commands at an endpoint share: a server and a folder for each, questions, and what is stored of the answers.
 
-import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { suite, type Test } from 'uvu'
+import { type Behaviour, startServer, type TestServer } from '../../rollout/endpoint/support/server.js'
+import { type Ended, type Started, startCallgrad } from './callgrad.js'
 
-const bin = fileURLToPath(new URL('../../../../scripts/callgrad.mjs', import.meta.url))
-
-/** The key that {@link startCallgrad} puts into the environment. */
+/** The key that {@link startAtEndpoint} puts into the environment. */
 export const testKey = 'sk-test-9f8e7d6c5b4a'
 
-export interface Ended {
-  /** Null where a signal ended it. */
-  code: number | null
-  out: string
-  err: string
+/** Starts the command with a key for endpoints in its environment. */
+export const startAtEndpoint = (args: readonly string[], cwd: string, env: Record<string, string> = {}): Started =>
+  startCallgrad(args, cwd, { CALLGRAD_API_KEY: testKey, ...env })
+
+export interface EndpointContext {
+  folder: string
+  server: TestServer
 }
 
-export function startCallgrad(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [bin, ...args], {
-    cwd,
-    env: { ...process.env, NO_COLOR: '1', CALLGRAD_API_KEY: testKey, ...env },
+/** A suite whose every test has an empty folder and a server of its own, which behaves so until it is told otherwise. */
+export function endpointSuite(name: string, behaviour: Behaviour): Test<EndpointContext> {
+  const test = suite<EndpointContext>(name)
+  test.before.each(async (context) => {
+    context.folder = mkdtempSync(join(tmpdir(), 'callgrad-at-endpoint-'))
+    context.server = await startServer(behaviour)
   })
-  let [out, err] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (err += text))
-  const ended = new Promise<Ended>((resolve) => child.on('close', (code) => resolve({ code, out, err })))
-  return { child, ended }
+  test.after.each(async ({ folder, server }) => {
+    await server.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return test
 }
 
 export const weatherCall = (city: string) => `{"name": "get_weather", "arguments": {"city": ${JSON.stringify(city)}}}`
