@@ -72,7 +72,7 @@ ${section('Why', reasons.join('\n'))}${section('Question', question)}${section('
 
 const style = `
 :root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; overflow-wrap: anywhere; padding: 1rem; }
 h1 { font-size: 1.4rem; } h3 { font-size: .85rem; margin: .8rem 0 .2rem; opacity: .7; }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; padding: .5rem 0; position: sticky; top: 0; background: Canvas; }
 .failure { border-top: 1px solid #8884; padding: .4rem 0; }

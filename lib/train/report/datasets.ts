@@ -77,17 +77,20 @@ const pathOf = (set: ResultSet, sets: readonly ResultSet[]) =>
   sets.some((other) => other !== set && other.path === set.path) ? `${set.path}${sep}${set.model}` : set.path
 
 function named(name: string, set: ResultSet, runs: readonly Run[]): NamedResults {
-  const run = runOf(set, runs)
+  const run = runOf(name, set, runs)
   const seed = (run && seedOf(run)) ?? seedIn(name)
   return { name, set, ...(run && { run }), ...(seed !== undefined && { seed }) }
 }
 
-/** The run whose folder the results lie in, or which is the only one in the folder that they lie in. */
-function runOf({ path }: ResultSet, runs: readonly Run[]): Run | undefined {
+/** The run whose folder the results lie in, or which is the only one in the folder that they lie in, or has their name. */
+function runOf(name: string, { path }: ResultSet, runs: readonly Run[]): Run | undefined {
   const inside = (inner: string, outer: string) => inner === outer || inner.startsWith(outer + sep)
   const own = runs.find((run) => inside(path, run.path))
+  if (own) return own
   const beside = runs.filter((run) => inside(run.path, dirname(path)))
-  return own ?? (beside.length === 1 && runs.length > 1 ? beside[0] : undefined)
+  if (beside.length === 1 && runs.length > 1) return beside[0]
+  const namesakes = runs.filter((run) => run.name === name)
+  return namesakes.length === 1 ? namesakes[0] : undefined
 }
 
 /** A seed that a name ends in, called one: `rl-s1`, `rl-seed1`, `rl/seed-1`. */

@@ -1,7 +1,7 @@
 // What a report is about, found below the paths that were named: run folders and the files of evaluations, wherever they lie.
 
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, resolve, sep } from 'node:path'
 import { fail } from '../../errors.js'
 import { readResults } from '../../eval/results/read.js'
 import type { ResultSet } from '../../eval/results/types.js'
@@ -31,9 +31,14 @@ export async function findInputs(paths: readonly string[]): Promise<Inputs> {
     if (!existsSync(path))
       fail('Error', 'ERR_IO', `[report] expected a run folder or results of an evaluation, got ${path}`)
     const before = seen.size
-    await search(resolve(path), { inputs, seen, depth: 0, insideRun: false })
+    try {
+      await search(resolve(path), { inputs, seen, depth: 0, insideRun: false })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
+      fail('Error', 'ERR_IO', `[report] cannot read ${path}: ${(error as Error).message}`, error)
+    }
     if (seen.size > before) continue
-    if (resultsOnly(path, inputs)) continue
+    if (foundBefore(path, inputs)) continue
     fail(
       'Error',
       'ERR_IO',
@@ -44,9 +49,9 @@ export async function findInputs(paths: readonly string[]): Promise<Inputs> {
 }
 
 /** Whether what a path holds was found before, through another path. */
-const resultsOnly = (path: string, { runs, results }: Inputs) => {
+const foundBefore = (path: string, { runs, results }: Inputs) => {
   const root = resolve(path)
-  return [...runs, ...results].some((input) => input.path === root || input.path.startsWith(`${root}/`))
+  return [...runs, ...results].some((input) => input.path === root || input.path.startsWith(root + sep))
 }
 
 interface Search {

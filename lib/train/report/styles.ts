@@ -15,7 +15,7 @@ export const styleSheet = `
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+body { margin: 0; overflow-wrap: break-word; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 1240px; margin: 0 auto; padding: 24px 20px 64px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 40px 0 12px; }
@@ -72,7 +72,8 @@ h4 { font-size: .9rem; margin: 18px 0 4px; }
 .legend i.dashed { background-image: repeating-linear-gradient(90deg, transparent 0 3px, var(--card) 3px 5px); }
 .benchmark .intervals { margin: 14px 0; }
 .benchmark .interval { grid-template-columns: minmax(100px, 220px) 1fr 250px; }
-.interval > span:first-child, th[scope="row"], .head strong { overflow-wrap: anywhere; }
+.stack > *, .answers > *, .grid > *, .tiles > *, .intervals > * { min-width: 0; }
+h1, h2, h3, .quiet, .interval > span:first-child, th[scope="row"], .head strong, .legend button { overflow-wrap: anywhere; }
 th[scope="row"] { color: var(--ink); min-width: 110px; max-width: 260px; }
 tr.paper th, tr.paper td { color: var(--muted); font-weight: 400; }
 tr.mean th, tr.mean td { font-weight: 600; }

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert'
 import { mcnemar } from '../../../lib/eval/paired.js'
 import { writeComparison, writeReport } from '../../../lib/train/report.js'
 import { blankCharts, checkPage, openBrowser, openFile, sideways } from '../../support/browser.js'
-import { answerLines, hostile, metricLines, writeBfcl, writeStudy } from './study.js'
+import { answerLines, hostile, longName, metricLines, writeBfcl, writeStudy } from './study.js'
 
 const browser = await openBrowser()
 const test = suite<{ folder: string }>('pages in a browser')
@@ -48,6 +48,8 @@ const count = async (page: Page, id: string) => Number(await page.locator(`#coun
 
 check('a comparison: tables, curves, and what two models get right, filtered', async ({ folder }) => {
   const study = await writeStudy(folder, 60)
+  mkdirSync(join(study, longName))
+  writeFileSync(join(study, longName, 'dev.jsonl'), `${answerLines(60, 3, 'simple', longName).join('\n')}\n`)
   const { report } = await writeComparison([study], { target: join(folder, 'c.html') })
   await checkPage(browser!, report, {
     charts: 6,
@@ -142,7 +144,10 @@ check('the page of a run with its stages, as the quickstart leaves it', async ({
   for (const stage of ['sft', 'grpo']) {
     mkdirSync(join(run, stage), { recursive: true })
     writeFileSync(join(run, stage, 'metrics.jsonl'), lines(metricLines(1, 30)))
-    writeFileSync(join(run, stage, 'config.json'), JSON.stringify({ seed: 0, model: hostile.repeat(5) }))
+    writeFileSync(
+      join(run, stage, 'config.json'),
+      JSON.stringify({ seed: 0, model: longName, [longName]: hostile.repeat(5) }),
+    )
     const completions = [1, 15, 30].map((step) => ({
       step,
       id: hostile,
@@ -154,9 +159,9 @@ check('the page of a run with its stages, as the quickstart leaves it', async ({
     writeFileSync(join(run, stage, 'completions.jsonl'), lines(completions))
   }
   const exactMatch = { value: 0.5, low: 0.4, high: 0.6 }
-  writeFileSync(join(run, 'eval.jsonl'), lines([{ label: `after ${hostile}`, n: 100, exactMatch }]))
-  const answers = [{ label: hostile, text: hostile, right: false, explain: hostile }]
-  writeFileSync(join(run, 'questions.jsonl'), lines([{ question: hostile, truth: hostile, answers }]))
+  writeFileSync(join(run, 'eval.jsonl'), lines([{ label: `after ${longName} ${hostile}`, n: 100, exactMatch }]))
+  const answers = [{ label: longName, text: hostile, right: false, explain: longName }]
+  writeFileSync(join(run, 'questions.jsonl'), lines([{ question: longName, truth: hostile, answers }]))
   await checkPage(browser!, await writeReport(run), {
     charts: 8,
     async inspect(page) {

@@ -148,6 +148,24 @@ test('runs and results are found below one folder, each once, and belong togethe
   }
 })
 
+test('results kept apart from the runs belong to the run of their name', async ({ folder }) => {
+  for (const seed of [0, 1]) {
+    const own = join(folder, 'runs', `rl-50-${seed}`)
+    mkdirSync(own, { recursive: true })
+    writeFileSync(join(own, 'config.json'), JSON.stringify({ seed, model: 'm' }))
+    writeFileSync(join(own, 'metrics.jsonl'), '{"step": 1, "kl": 0.1}\n')
+    mkdirSync(join(folder, 'answers'), { recursive: true })
+    writeFileSync(join(folder, 'answers', `rl-50-${seed}.jsonl`), `${answerLines(8, seed + 2).join('\n')}\n`)
+  }
+  const { runs, results } = await findInputs([folder])
+  const names = distinctNames(runs.map(({ path }) => path))
+  const [data] = dataSetsOf({ runs: runs.map((one, i) => ({ ...one, name: names[i]! })), results })
+  assert.equal(
+    data!.settings.map(({ name, members }) => [name, members.map(({ seed }) => seed)]),
+    [['rl-50', [0, 1]]],
+  )
+})
+
 test('questions are one data set where they share ids', async ({ folder }) => {
   const write = (name: string, lines: string[]) => {
     writeFileSync(join(folder, name), `${lines.join('\n')}\n`)

@@ -14,6 +14,9 @@ import { FakeAsker } from '../../eval/fake-asker.js'
 /** What a model may write to break a page. */
 export const hostile = `</script><script>alert('pwned')</script><img src=x onerror="alert(1)"><!-- ]]> \u2028 \u2029 \u0000 \ud800`
 
+/** No place to break a line, as in a path. */
+export const longName = 'long_name_'.repeat(12)
+
 export function metricLines(seed: number, steps: number): MetricLine[] {
   return Array.from({ length: steps }, (_, i) => ({
     step: i + 1,
@@ -85,6 +88,6 @@ export async function writeBfcl(folder: string, skill: number): Promise<void> {
   const failures = failuresOf(report)
   writeFileSync(
     join(folder, 'failures.html'),
-    failuresPage({ title: `Failures ${hostile}`, summary: [hostile], failures }),
+    failuresPage({ title: `Failures ${longName} ${hostile}`, summary: [longName, hostile], failures }),
   )
 }
