@@ -86,9 +86,7 @@ static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1) overlapKernel(Tables t,
   const Segment s = t.segments[i];
   if (s.qBegin >= s.qEnd) return;
   for (int j = 0; j < t.count; j++) {
-    if (j == i) continue;
     const Segment o = t.segments[j];
-    if (o.qBegin >= o.qEnd) continue;
     // Reported by the segment that starts later (or has the higher number).
     const bool later = s.qBegin > o.qBegin || (s.qBegin == o.qBegin && i > j);
     if (later && s.qBegin < o.qEnd)

@@ -147,7 +147,8 @@ function* swapSites(code) {
   for (const m of code.matchAll(/\bat\(([\w.]+), ([\w.]+)\)/g)) {
     if (m[1] === m[2]) continue
     const args = [m[1], m[2]]
-    const text = (id) => `at(${id} ? ${args[1]} : ${args[0]}, ${id} ? ${args[0]} : ${args[1]})`
+    const one = (id, a, b) => `::callgrad::swapped(${id}, ${a}, ${b})`
+    const text = (id) => `at(${one(id, args[0], args[1])}, ${one(id, args[1], args[0])})`
     yield { kind: 'swap', at: m.index, end: m.index + m[0].length, what: `${m[0]} → at(${args[1]}, ${args[0]})`, text }
   }
 }
