@@ -79,7 +79,7 @@ static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
   if (me == kPlanThreads - 1) t.tileBegin[t.count] = before;
 }
 
-// Two segments that hold the same query row: each row counts how often it is held.
+// Reports two segments that hold the same query row.
 static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1) overlapKernel(Tables t, ErrorSlot errors) {
   const int64_t i = int64_t(blockIdx.x) * kPlanThreads + threadIdx.x;
   if (i >= t.count) return;
