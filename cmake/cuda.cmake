@@ -36,5 +36,7 @@ add_library(callgrad_cuda OBJECT ${CUDA_KERNEL_SOURCES} native/cuda/runtime_cuda
 target_include_directories(callgrad_cuda PRIVATE native ${CUDAToolkit_INCLUDE_DIRS})
 target_compile_options(callgrad_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:${CUDA_CODE};-O3;-lineinfo;--expt-relaxed-constexpr;-Xcompiler=-fvisibility=hidden,-Wno-psabi>")
+set(CUDA_COMPILE ${CMAKE_CUDA_COMPILER} -std=c++20 ${CUDA_CODE} -O3 -lineinfo --expt-relaxed-constexpr
+  -Xcompiler=-fPIC,-fvisibility=hidden,-Wno-psabi -I${CMAKE_SOURCE_DIR}/native)
 set(CUDA_OBJECTS $<TARGET_OBJECTS:callgrad_cuda>)
 set(CUDA_LIBRARIES CUDA::cudart_static)

@@ -68,7 +68,14 @@ function(callgrad_simt target kernelOptions definitions)
   endforeach()
   if(SIMT_HAVE_BACKTRACE)
     target_compile_definitions(${target}_emulator PRIVATE CG_HAVE_BACKTRACE)
+    set(backtrace ${SIMT_BACKTRACE})
   endif()
+  if(definitions)
+    set(defined -D${definitions})
+  endif()
+  callgrad_own_kernel(${target}
+    "${CMAKE_CXX_COMPILER};-std=c++20;-fPIC;-fvisibility=hidden;-Wno-psabi;-I${CMAKE_SOURCE_DIR}/native;${SIMT_OPTIONS};${kernelOptions};${defined};-x;c++"
+    "${CMAKE_CXX_COMPILER};-shared;-Wl,-z,defs;$<TARGET_OBJECTS:${target}>;$<TARGET_OBJECTS:${target}_emulator>;$<TARGET_OBJECTS:${target}_kernels>;${backtrace};-ldl;-lpthread")
 endfunction()
 
 file(GLOB SIMT_FAST CONFIGURE_DEPENDS native/simt/fast/*.cpp)

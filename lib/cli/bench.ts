@@ -107,6 +107,7 @@ Examples:
   $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512
   $ callgrad bench ops --op attention rmsNorm --compare old.json
   $ callgrad bench ops --device simt --html roofline.html
+  $ callgrad bench op rmsNorm --kernel examples/own-kernel/better.cu
   $ callgrad bench bfcl --data bfcl`,
     )
 
@@ -187,5 +188,24 @@ Examples:
     .action(async (o: OpsFlags) => {
       const { runOpsCommand } = await import('./bench/ops-command.js')
       await runOpsCommand(o, dtypeOf(o.dtype))
+    })
+
+  bench
+    .command('op <name>')
+    .description('a kernel file of your own beside ours: all checks of the op, counters (simt) or time (cuda)')
+    .option('-k, --kernel <file>', 'a .cu file, see docs/own-kernel.md; without one the signature is printed')
+    .option('--device <device>', 'simt, cuda, cuda:1', 'simt')
+    .option('--timeout <s>', 'seconds that a check may take', parseNumber, 300)
+    .option('--json', 'print one line of JSON')
+    .action(async (op: string, o: { kernel?: string; device: string; timeout: number; json?: boolean }) => {
+      const { benchOwnKernel, signatureOf } = await import('./bench/own-kernel.js')
+      if (o.kernel === undefined) {
+        console.log(await signatureOf(op))
+        return
+      }
+      const report = await benchOwnKernel({ op, file: o.kernel, device: o.device, timeout: o.timeout })
+      const { formatOwnKernel } = await import('./bench/own-table.js')
+      console.log(o.json ? JSON.stringify(report) : formatOwnKernel(report))
+      if (report.checks.some((c) => c.own !== null)) process.exitCode = 1
     })
 }

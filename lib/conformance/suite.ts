@@ -220,3 +220,25 @@ export async function wrongArgumentsAreErrors(row: OpRow, device: string): Promi
   await Promise.all(Object.values(good).map((t) => t.device.synchronize()))
   for (const t of Object.values(good)) t.dispose()
 }
+
+/** One check of a row, by the name that tests and `callgrad bench op` print. */
+export interface Check {
+  name: string
+  run(device: string): Promise<void>
+}
+
+/** The checks of a kernel that apply to a row. Its reference's own ({@link gradientIsTheDerivative}) and those of arguments are not among them. */
+export function kernelChecks(row: OpRow): Check[] {
+  const check = (name: string, run: (row: OpRow, device: string) => Promise<unknown>): Check => ({
+    name,
+    run: async (device) => void (await run(row, device)),
+  })
+  return [
+    check('equals the float64 reference', matchesReference),
+    ...(takesBFloat16(row) ? [check('loses no more in bf16 than plain bf16', bfloat16IsAsGoodAsPlain)] : []),
+    check('gives the same bits twice', repeatsBitwise),
+    ...(row.skip?.includes('strided') ? [] : [check('takes strided rows', stridedEqualsDense)]),
+    ...(row.skip?.includes('nonFinite') ? [] : [check('passes on what is not finite', nonFiniteValuesComeThrough)]),
+    ...(row.rowwise ? [check('keeps rows apart', rowsAreIndependent)] : []),
+  ]
+}

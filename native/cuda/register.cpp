@@ -3,7 +3,8 @@
 namespace callgrad::gpu {
 
 // Weak: a build may hold some of the families, and an op of another one then says that the device
-// has no kernel for it.
+// has no kernel for it. Own is one of somebody's own (own_kernel.h): the last to be registered
+// wins.
 #define CG_FAMILIES(X) \
   X(Elementwise)       \
   X(Norm)              \
@@ -13,7 +14,7 @@ namespace callgrad::gpu {
   X(Optimizer)         \
   X(Matmul)            \
   X(LinearLogprob)     \
-  X(GrpoLoss) X(Sample) X(Attention) X(AttentionBackward) X(DecodeAttention) X(KvCache)
+  X(GrpoLoss) X(Sample) X(Attention) X(AttentionBackward) X(DecodeAttention) X(KvCache) X(Own)
 
 #define CG_WEAK(family) void register##family(KernelTable& table) __attribute__((weak));
 CG_FAMILIES(CG_WEAK)

@@ -26,16 +26,8 @@ all.run()
 for (const row of rows.values()) {
   if (!table.has(row.op)) continue
   const it = suite(row.op)
-  it('equals the float64 reference', async () => void (await checks.matchesReference(row, testDevice)))
-  if (checks.takesBFloat16(row))
-    it('loses no more in bf16 than plain bf16', async () =>
-      void (await checks.bfloat16IsAsGoodAsPlain(row, testDevice)))
-  it('gives the same bits twice', () => checks.repeatsBitwise(row, testDevice))
-  if (!row.skip?.includes('strided')) it('takes strided rows', () => checks.stridedEqualsDense(row, testDevice))
-  if (!row.skip?.includes('nonFinite'))
-    it('passes on what is not finite', () => checks.nonFiniteValuesComeThrough(row, testDevice))
+  for (const { name, run } of checks.kernelChecks(row)) it(name, () => run(testDevice))
   if (row.gradient) it('is the derivative', () => checks.gradientIsTheDerivative(row))
-  if (row.rowwise) it('keeps rows apart', () => checks.rowsAreIndependent(row, testDevice))
   it('refuses wrong arguments', () => checks.wrongArgumentsAreErrors(row, testDevice))
   it.run()
 }

@@ -9,7 +9,7 @@ export function table(header: readonly string[], rows: readonly (readonly string
     const cells = rows.map((row) => row[i] ?? '')
     const numeric =
       cells.some((c) => /\d/.test(c)) &&
-      cells.every((c) => /^[-–+]?[\d.,]*\s*(?:%|[a-zA-Z/µ]{0,6})(?:\s.*)?$/.test(c.trim()))
+      cells.every((c) => /^(?:[-–+]?[\d.,]+\s*(?:%|[a-zA-Z/µ]{0,6})(?:\s.*)?|[-–]?)$/.test(c.trim()))
     const width = Math.max(displayWidth(title), ...cells.map(displayWidth))
     return { width, align: numeric ? padLeft : pad }
   })
