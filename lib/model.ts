@@ -169,7 +169,7 @@ function computeDType(device: Device, dtype: ComputeDType | 'auto'): ComputeDTyp
 }
 
 /**
- * Loads a model from a Hugging Face folder, a GGUF file, or the hub (`owner/name`).
+ * Loads a model from a Hugging Face folder, a run's folder (its newest checkpoint), a GGUF file, or the hub (`owner/name`).
  *
  * @throws `ERR_IO`, `ERR_FORMAT` or `ERR_CONFIG` naming the file and what is wrong with it
  */

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Asker, AskProgress } from '../eval/asker.js'
 import type { Model } from '../model.js'
-import { parseEvalRun } from '../train/config.js'
+import { type EvalRun, parseEvalRun } from '../train/config.js'
 import type { EndpointFlags } from './endpoint-flags.js'
 import { type ConfigOptions, nameOf, settingsOf } from './options.js'
 import { dim, printable } from './ui/style.js'
@@ -35,11 +35,11 @@ export interface OpenedAsker {
 export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
   const given = { model: flags.model, maxCompletionLength: flags.maxTokens ?? 1024, dataset: flags.data }
   const run = parseEvalRun(settingsOf(undefined, given, flags.set))
-  const { temperature, topP, topK, minP, seed, maxCompletionLength: maxTokens, kvMemory } = run
-  const { Progress } = await import('./ui/progress.js')
-  const progress = new Progress(true)
-  const sampling = { maxTokens, temperature, topP, topK, minP }
   if (flags.endpoint !== undefined) {
+    const { temperature, topP, topK, minP, maxCompletionLength: maxTokens } = run
+    const sampling = { maxTokens, temperature, topP, topK, minP }
+    const { Progress } = await import('./ui/progress.js')
+    const progress = new Progress(true)
     const { asking, describeUsage, openEndpoint } = await import('./endpoint.js')
     const { EndpointAsker } = await import('../eval/endpoint-asker.js')
     const endpoint = openEndpoint(run.model, flags, (reason) => progress.line(dim(`  again: ${printable(reason)}`)))
@@ -54,6 +54,15 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
       close: () => endpoint.close(),
     }
   }
+  return openHere(run)
+}
+
+/** Opens a model in this process to ask it: its weights, its sampling, and a bar. */
+export async function openHere(run: EvalRun): Promise<OpenedAsker> {
+  const { temperature, topP, topK, minP, seed, maxCompletionLength: maxTokens, kvMemory } = run
+  const sampling = { maxTokens, temperature, topP, topK, minP }
+  const { Progress } = await import('./ui/progress.js')
+  const progress = new Progress(true)
   const { underBar } = await import('./asking.js')
   const { describeModel, openModel } = await import('./inputs.js')
   const { ModelAsker } = await import('../eval/model-asker.js')
@@ -86,7 +95,7 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
 const nameOfModel = (model: string) => (existsSync(model) ? nameOf(model) : model)
 
 /** Tells weights apart by what they compute, so that answers of a run's last checkpoint are not taken for those of its next. */
-async function fingerprintOf(model: Model): Promise<string> {
+export async function fingerprintOf(model: Model): Promise<string> {
   const probe = Array.from({ length: 16 }, (_, i) => (i * 7919 + 1) % model.config.vocabSize)
   const [logprobs] = await model.logprobs([probe])
   return createHash('sha256').update(new Uint8Array(logprobs!.buffer)).digest('base64url').slice(0, 16)

@@ -29,7 +29,7 @@ export function withEndpoint(command: Command, required = false): Command {
     .option('--concurrency <n>', 'requests under way at once (default: 8)', parseNumber)
     .option('--timeout <seconds>', 'seconds one attempt may take (default: 300)', parseNumber)
     .option('--retries <n>', 'attempts after the first where the server is busy or broken (default: 6)', parseNumber)
-    .option('--cache <file>', 'where answers are stored (default: runs/answers/MODEL.jsonl)')
+    .option('--cache <file>', 'where answers are stored (default at an endpoint: runs/answers/MODEL.jsonl)')
     .option('--no-cache', 'store no answers')
     .option('--body <json>', 'further keys of the request, as \'{"reasoning_effort": "low"}\'; null takes one out')
     .option('--price-in <p>', 'price of a million prompt tokens', parseNumber)

@@ -46,7 +46,7 @@ Examples:
   $ callgrad eval --model runs/grpo --data dev.jsonl --output answers.jsonl --json
   $ callgrad eval --endpoint https://api.openai.com/v1 --model gpt-4o --data dev.jsonl --price-in 2.5 --price-out 10
 
-Answers are greedy unless --set temperature=… says otherwise. Rates have Wilson's intervals, the length Student's.`,
+With --cache answers are stored as they come, and only what is missing is asked. Answers are greedy unless --set temperature=… says otherwise. Rates have Wilson's intervals, the length Student's.`,
     )
     .action(evaluateModel)
   evalBfclCommand(command)
@@ -67,29 +67,27 @@ async function evaluateModel(options: Options, command: Command): Promise<void> 
   const dataset = options.data && { path: options.data, ...(options.limit !== undefined && { limit: options.limit }) }
   const run = parseEvalRun(settingsOf(undefined, { ...flags, dataset }, options.set))
   if (options.endpoint !== undefined) return evaluateAtEndpoint(run, options)
-  const { openModel, describeModel } = await import('./inputs.js')
   const { describeExamples, openExamples } = await import('./examples.js')
-  const { ask } = await import('./held-out.js')
-  const { Progress } = await import('./ui/progress.js')
+  const { openHere } = await import('./asker.js')
+  const { AnswerStore } = await import('../eval/answer-store.js')
+  const { evaluateAsked } = await import('../eval/asked.js')
   const { examples, report: data } = await openExamples(run.dataset, run)
-  const model = await openModel(run)
-  const progress = new Progress(true)
+  const opened = await openHere(run)
+  const store = options.cache ? new AnswerStore(options.cache) : undefined
   try {
-    if (!options.json) console.log(dim(`${describeModel(model)}; ${describeExamples({ examples, report: data })}`))
+    if (!options.json) console.log(dim(`${opened.description}; ${describeExamples({ examples, report: data })}`))
     const start = performance.now()
-    progress.start('answers', examples.length)
-    const report = await ask(model, examples, {
-      ...run,
-      onProgress: ({ done, tokensPerSecond }) => progress.update(done, `${tokensPerSecond.toFixed(0)} tokens/s`),
-    })
-    progress.stop()
+    const variant = run.promptFormat === 'tool-n1-no-reason' ? 'v2' : 'v0'
+    const report = await opened.asking(examples.length, (asking) =>
+      evaluateAsked(opened.asker, examples, { variant, ...asking, ...(store && { store }) }),
+    )
     const seconds = (performance.now() - start) / 1000
     if (options.output) await writeAnswers(options.output, report)
     if (options.json) console.log(JSON.stringify({ ...summary(report), seconds }))
     else print(report, seconds, options.output)
   } finally {
-    progress.stop()
-    model.dispose()
+    store?.close()
+    opened.close()
   }
 }
 

@@ -1,7 +1,6 @@
 // From settings to objects: models, rewards.
 
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fail } from '../errors.js'
 import { openCheckpoint } from '../formats/checkpoint.js'
@@ -13,7 +12,6 @@ import { variants } from '../reward/parse.js'
 import { toolCallReward } from '../reward/tool-call.js'
 import type { RewardFunction, WeightedReward } from '../reward/types.js'
 import { Tokenizer } from '../text/tokenizer.js'
-import { latestCheckpoint } from '../train/checkpoint.js'
 import { bytes } from './ui/format.js'
 import { Progress } from './ui/progress.js'
 
@@ -30,7 +28,7 @@ export async function openModel({ model, device, dtype }: ModelSettings): Promis
   const progress = new Progress(true)
   let started = false
   try {
-    const path = await resolveModel(await newestOf(model), {
+    const path = await resolveModel(model, {
       onProgress: ({ file, received, total }) => {
         if (!started) progress.start('download', total)
         started = true
@@ -42,14 +40,6 @@ export async function openModel({ model, device, dtype }: ModelSettings): Promis
   } finally {
     progress.stop()
   }
-}
-
-/** A run's folder stands for its newest checkpoint; anything else is left as it is. */
-async function newestOf(model: string): Promise<string> {
-  const checkpoints = join(model, 'checkpoints')
-  if (!existsSync(checkpoints)) return model
-  const newest = await latestCheckpoint(checkpoints)
-  return newest ?? fail('Error', 'ERR_IO', `[model] expected a whole checkpoint in ${checkpoints}, found none`)
 }
 
 /** One line that says which model was opened. */
@@ -93,7 +83,7 @@ async function openReward(name: string): Promise<{ name: string; fn: RewardFunct
 
 /** The tokenizer of a model folder, .gguf file or hub id, without its weights. */
 export async function openTokenizer(model: string): Promise<Tokenizer> {
-  const source = await openCheckpoint(await resolveModel(await newestOf(model)))
+  const source = await openCheckpoint(await resolveModel(model))
   try {
     if (source.tokenizer) return new Tokenizer(source.tokenizer)
     return fail(

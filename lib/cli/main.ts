@@ -12,6 +12,7 @@ import { generateCommand } from './generate.js'
 import { quickstartCommand } from './quickstart.js'
 import { reportCommand } from './report.js'
 import { sftCommand } from './sft.js'
+import { studyCommand } from './study.js'
 import { trainCommand } from './train.js'
 
 const commands = [
@@ -24,6 +25,7 @@ const commands = [
   dataCommand,
   benchCommand,
   reportCommand,
+  studyCommand,
   doctorCommand,
 ]
 

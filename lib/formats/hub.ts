@@ -3,6 +3,7 @@
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { fail } from '../errors.js'
+import { newestOf } from './checkpoints.js'
 import { fetchRepository, type HubOptions, notInRepository } from './hub-repository.js'
 import { exists } from './io.js'
 
@@ -21,14 +22,14 @@ const sideFiles = new Set([
 const weightFile = /^model(-\d{5}-of-\d{5})?\.safetensors$|^model\.safetensors\.index\.json$/
 
 /**
- * The local path of a model: an existing folder or `.gguf` file as it is, a hub id (`owner/name`, `owner/name/file.gguf`)
+ * The local path of a model: an existing folder or `.gguf` file as it is, a run's folder's newest checkpoint, a hub id (`owner/name`, `owner/name/file.gguf`)
  * downloaded into the cache first.
  *
  * Errors (`ERR_HUB`): no such path and no hub id; not found; access denied; the hub fails or cannot be reached and the model
  * is not in the cache. A download that was cut off goes on where it stopped, in this call or the next.
  */
 export async function resolveModel(pathOrHubId: string, options: HubOptions = {}): Promise<string> {
-  if (await exists(pathOrHubId)) return resolve(pathOrHubId)
+  if (await exists(pathOrHubId)) return resolve(await newestOf(pathOrHubId))
   const match = idPattern.exec(pathOrHubId)
   if (!match || pathOrHubId.includes('..')) {
     fail(

@@ -1,13 +1,16 @@
-import { type Dirent, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
+import { checkpointNames, damageOf, entriesOf, manifestFile, stateFile } from '../formats/checkpoints.js'
 import { writeFileSynced, writeFolderAtomically } from '../formats/io.js'
 import { SafetensorsFile } from '../formats/safetensors.js'
 import { type SafetensorsOutput, writeSafetensors } from '../formats/safetensors-write.js'
 import { decodeGeneration, encodeGeneration } from './checkpoint/buffer.js'
 import { parseState, type TrainerState } from './checkpoint/state.js'
 import type { Generation } from './generation.js'
+
+export { latestCheckpoint } from '../formats/checkpoints.js'
 
 // A checkpoint is a Hugging Face folder (fp32 weights, so that nothing is rounded) plus
 //   optimizer.safetensors   Adam's moments
@@ -16,11 +19,8 @@ import type { Generation } from './generation.js'
 //   manifest.json           every file and its size
 // It appears by one rename after everything in it is on the disk, so a folder named step-NNNNNN is always whole.
 
-const stateFile = 'trainer_state.json'
-const manifestFile = 'manifest.json'
 const optimizerFile = 'optimizer.safetensors'
 const rolloutsFile = 'rollouts.safetensors'
-const folderPattern = /^step-(\d{6,})$/
 /** What `writeFolderAtomically` (also around the model's files) leaves behind when the process is killed inside it. */
 const remainsPattern = /^\.{1,2}step-\d{6,}\.(?:writing|replaced)-/
 
@@ -72,15 +72,6 @@ export async function pruneCheckpoints(folder: string, keep: number | null): Pro
   for (const name of checkpointNames(entries).slice(keep)) await remove(name)
 }
 
-/** The newest checkpoint below `folder` whose files all have the sizes of its manifest; null where there is none. */
-export async function latestCheckpoint(folder: string): Promise<string | null> {
-  for (const name of checkpointNames(await entriesOf(folder))) {
-    const path = join(folder, name)
-    if ((await damageOf(path)) === null) return path
-  }
-  return null
-}
-
 /** Opens a checkpoint. Rejects with ERR_FORMAT where it is not one or a file of it is damaged. */
 export async function openCheckpointState(path: string): Promise<Checkpoint> {
   const damage = await damageOf(path)
@@ -105,37 +96,7 @@ export async function openCheckpointState(path: string): Promise<Checkpoint> {
   }
 }
 
-/** Why a folder is not a whole checkpoint, or null. */
-async function damageOf(path: string): Promise<string | null> {
-  let manifest: Record<string, number>
-  try {
-    manifest = JSON.parse(await readFile(join(path, manifestFile), 'utf8'))
-  } catch {
-    return `it has no readable ${manifestFile}`
-  }
-  for (const [name, bytes] of Object.entries(manifest)) {
-    const size = await stat(join(path, name)).then(
-      (info) => info.size,
-      () => null,
-    )
-    if (size !== bytes) return size === null ? `${name} is missing` : `${name} has ${size} bytes instead of ${bytes}`
-  }
-  return Object.hasOwn(manifest, stateFile) ? null : `${stateFile} is missing`
-}
-
 async function sizesIn(folder: string): Promise<Record<string, number>> {
   const names = (await readdir(folder)).sort()
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, (await stat(join(folder, name))).size])))
-}
-
-async function entriesOf(folder: string): Promise<Dirent[]> {
-  return existsSync(folder) ? readdir(folder, { withFileTypes: true }) : []
-}
-
-/** Names of checkpoint folders, newest first. */
-function checkpointNames(entries: readonly Dirent[]): string[] {
-  return entries
-    .filter((entry) => entry.isDirectory() && folderPattern.test(entry.name))
-    .map(({ name }) => name)
-    .sort((a, b) => Number(folderPattern.exec(b)![1]) - Number(folderPattern.exec(a)![1]))
 }
