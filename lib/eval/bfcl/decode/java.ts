@@ -89,8 +89,9 @@ class Reader {
 
   /** `name = value`, or a lone name, whose key is None; anything else is passed over. */
   private argument(node: Node): [string | null, string] | null {
-    if (unnamedArguments.has(node.type)) return [null, this.value(node, false)]
-    if (node.type !== 'assignment_expression') return null
+    const { type } = node
+    if (unnamedArguments.has(type)) return [null, this.value(node, false)]
+    if (type !== 'assignment_expression') return null
     const [left, , right] = children(node)
     return left && right ? [this.text(left), this.value(right, false)] : null
   }

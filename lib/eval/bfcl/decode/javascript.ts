@@ -7,11 +7,15 @@ import { type Node, parseSource } from './tree-sitter.js'
 
 /** The first statement of the source that is a call. No such statement gives None, which is no list of calls. */
 export function decodeJavaScript(source: string): Decoded {
-  const read = parseSource(source, 'javascript', readProgram)
+  const read = parseSource(source, 'javascript', (root) =>
+    readProgram(root, (node) => source.slice(node.startIndex, node.endIndex)),
+  )
   return read ?? { failure: 'Error js parsing the source code.' }
 }
 
-function readProgram(root: Node): Decoded {
+type TextOf = (node: Node) => string
+
+function readProgram(root: Node, textOf: TextOf): Decoded {
   const calls = children(root)
     .filter(({ type }) => type === 'expression_statement')
     .flatMap(children)
@@ -20,23 +24,24 @@ function readProgram(root: Node): Decoded {
   const [callee, given] = children(call)
   const args = new Map<string | null, string>()
   for (const node of given ? children(given) : []) {
-    const pair = argument(node)
+    const pair = argument(node, textOf)
     if (!pair) continue
     if (args.has(pair[0])) return { failure: 'Error: Multiple arguments with the same name are not supported.' }
     args.set(...pair)
   }
-  return { value: [pyDict([[callee?.text ?? '', pyDict(args as Map<PyValue, PyValue>)]])] }
+  return { value: [pyDict([[callee ? textOf(callee) : '', pyDict(args as Map<PyValue, PyValue>)]])] }
 }
 
 /** `name = value`, the quotes off a string; or a lone name or `true`, whose key is None. Anything else is passed over. */
-function argument(node: Node): [string | null, string] | null {
-  if (node.type === 'identifier' || node.type === 'true') return [null, node.text]
-  if (node.type !== 'assignment_expression') return null
+function argument(node: Node, textOf: TextOf): [string | null, string] | null {
+  const { type } = node
+  if (type === 'identifier' || type === 'true') return [null, textOf(node)]
+  if (type !== 'assignment_expression') return null
   const [name, , value] = children(node)
   if (!name || !value) return null
-  const { text } = value
+  const text = textOf(value)
   const quoted = ['"', "'"].some((quote) => text.startsWith(quote) && text.endsWith(quote))
-  return [name.text, quoted ? text.slice(1, -1) : text]
+  return [textOf(name), quoted ? text.slice(1, -1) : text]
 }
 
 const children = (node: Node): Node[] => node.children.filter((child) => child !== null)

@@ -7,7 +7,7 @@
 
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type { Language, Node, Parser, Tree } from '@vscode/tree-sitter-wasm'
+import type { Node, Parser, Tree } from '@vscode/tree-sitter-wasm'
 
 export type { Node } from '@vscode/tree-sitter-wasm'
 
@@ -17,15 +17,13 @@ const longestSource = 16_384
 const longestRecovered = 1_024
 /** Brackets inside brackets; CPython's recursion limit stops BFCL's own reader of the tree before 1000 levels. */
 const deepest = 200
-/** Of processor time, in milliseconds. */
+/** Of processor time, in milliseconds. It is looked at once a parse has taken `usualParse`: asking costs as much as half a call's parse. */
 const longestParse = 300
+const usualParse = 20
 const chunk = 256
 
-interface Grammars {
-  parser: Parser
-  java: Language
-  javascript: Language
-}
+/** A parser a language: to change a parser's language costs more than a short parse. */
+type Grammars = Record<'java' | 'javascript', Parser>
 
 let grammars: Promise<Grammars> | null = null
 let loaded: Grammars | null = null
@@ -40,10 +38,12 @@ async function load(): Promise<Grammars> {
   const { default: treeSitter } = await import('@vscode/tree-sitter-wasm')
   const folder = dirname(createRequire(import.meta.url).resolve('@vscode/tree-sitter-wasm'))
   await treeSitter.Parser.init()
-  const [java, javascript] = await Promise.all(
-    ['java', 'javascript'].map((name) => treeSitter.Language.load(join(folder, `tree-sitter-${name}.wasm`))),
-  )
-  return { parser: new treeSitter.Parser(), java: java!, javascript: javascript! }
+  const open = async (name: string) => {
+    const language = await treeSitter.Language.load(join(folder, `tree-sitter-${name}.wasm`))
+    return new treeSitter.Parser().setLanguage(language)
+  }
+  const [java, javascript] = await Promise.all([open('java'), open('javascript')])
+  return { java, javascript }
 }
 
 /**
@@ -54,39 +54,50 @@ async function load(): Promise<Grammars> {
 export function parseSource<T>(source: string, language: 'java' | 'javascript', read: (root: Node) => T): T | null {
   if (loaded === null) throw new Error('expected loadGrammars() to come first')
   if (source.length > longestSource || tooDeep(source)) return null
-  const { parser } = loaded
-  parser.setLanguage(loaded[language])
+  const parser = loaded[language]
   // Java statements end with a semicolon that calls come without: one more makes a whole call a clean parse.
-  const tree = parse(parser, language === 'java' ? `${source}\n;` : source, true) ?? recovered(parser, source)
+  const tree = clean(parser, language === 'java' ? `${source}\n;` : source) ?? recovered(parser, source)
   if (tree === null) return null
   try {
-    return hasError(tree) ? null : read(tree.rootNode)
+    return read(tree.rootNode)
   } finally {
     tree.delete()
   }
 }
 
-/** The tree, or null at the first error where `clean`. */
-function parse(parser: Parser, text: string, clean: boolean): Tree | null {
-  parser.reset()
-  const input = (index: number) => text.slice(index, index + chunk)
-  const tree = parser.parse(input, null, { progressCallback: watch(clean) })
-  if (tree === null || !clean || !tree.rootNode.hasError) return tree
+/** The tree of a text without errors; null at the first one. */
+const clean = (parser: Parser, text: string) => unless((tree) => tree.rootNode.hasError, parse(parser, text, true))
+
+/** The tree of a text whose errors are missing tokens alone. */
+const recovered = (parser: Parser, source: string) =>
+  source.length <= longestRecovered ? unless(hasError, parse(parser, source, false)) : null
+
+function unless(wrong: (tree: Tree) => boolean, tree: Tree | null): Tree | null {
+  if (tree === null || !wrong(tree)) return tree
   tree.delete()
   return null
 }
 
-const recovered = (parser: Parser, source: string) =>
-  source.length <= longestRecovered ? parse(parser, source, false) : null
+/** The tree; null where the watch stopped the parser. */
+function parse(parser: Parser, text: string, stopAtError: boolean): Tree | null {
+  const input = (index: number) => text.slice(index, index + chunk)
+  const tree = parser.parse(input, null, { progressCallback: watch(stopAtError) })
+  if (tree === null) parser.reset() // else the next text would go on where this one stopped
+  return tree
+}
 
-/** Stops at the first error, where `clean`, and where the time is spent. */
-function watch(clean: boolean): (state: { hasError: boolean }) => void {
-  const start = process.cpuUsage()
-  return ({ hasError }) => {
-    const { user, system } = process.cpuUsage(start)
-    // declared to return nothing; the parser stops where it is true
-    return ((clean && hasError) || user + system > longestParse * 1000) as unknown as undefined
+/** Stops at the first error, where it is to, and where the time is spent. */
+function watch(stopAtError: boolean): (state: { hasError: boolean }) => void {
+  const began = performance.now()
+  let slowSince: NodeJS.CpuUsage | null = null
+  const spent = () => {
+    if (performance.now() - began < usualParse) return false
+    slowSince ??= process.cpuUsage()
+    const { user, system } = process.cpuUsage(slowSince)
+    return user + system > longestParse * 1000
   }
+  // declared to return nothing; the parser stops where it is true
+  return ({ hasError }) => ((stopAtError && hasError) || spent()) as unknown as undefined
 }
 
 /** Whether some node is an ERROR; a token that is missing is none. */
