@@ -14,6 +14,7 @@ interface Flags extends ConfigOptions {
   plan?: boolean
   only?: string[]
   until?: number
+  results?: string | boolean
 }
 
 const collect = (value: string, before: string[] = []) => [...before, value]
@@ -26,6 +27,10 @@ export function studyCommand(program: Command): void {
     .option('--plan', 'print the stages, what is done, minutes used and left, and the commands; run nothing')
     .option('--only <stage>', 'run this stage alone, as --plan names it; may be given many times', collect)
     .option('--until <minutes>', 'stop after so many minutes, as Ctrl-C does', parseNumber)
+    .option(
+      '--results [page]',
+      'write the tables and figures into a page between its markers (default: docs/results.md)',
+    )
   withSettings(command)
     .addHelpText(
       'after',
@@ -35,7 +40,8 @@ Every stage is a command of its own, run in a process of its own; its files tell
 
 Examples:
   $ callgrad study examples/miniature/study.yaml --plan
-  $ callgrad study examples/miniature/study.yaml --until 120`,
+  $ callgrad study examples/miniature/study.yaml --until 120
+  $ callgrad study examples/miniature/study.yaml --results docs/results.md`,
     )
     .action(study)
 }
@@ -53,6 +59,13 @@ async function study(file: string, flags: Flags): Promise<void> {
     const planned = await planOf(stages)
     if (flags.json) console.log(JSON.stringify({ study: made.name, stages: planned }))
     else printPlan(planned)
+    return
+  }
+  if (flags.results) {
+    const { writeStudyResults } = await import('./study/results/write.js')
+    const page = typeof flags.results === 'string' ? flags.results : 'docs/results.md'
+    const written = await writeStudyResults(made, stages, questions, page)
+    console.log(flags.json ? JSON.stringify({ written }) : `Written: ${written.join(', ')}`)
     return
   }
   const { runStudy } = await import('./study/run.js')

@@ -63,6 +63,12 @@ evaluations:
     maxTokens: 6
     minutes: 1
 rounds: [[base, warm, rl]]
+claims:
+  - { claim: reinforcing helps, better: rl, worse: warm, paper: 2 against 1 }
+tables:
+  - title: A table
+    columns: [overall]
+    rows: [{ paper: theirs alone, scores: [1] }, { paper: theirs, scores: [2.5], training: rl }]
 `
 
 /** A model of a few thousand weights with a tokenizer, made by the smallest quickstart. */
@@ -230,11 +236,46 @@ test('a result is not believed that is of other weights, cut off or of another c
   assert.is(await shareOf('warm-s3 dev'), 1)
 })
 
+const pageText = 'By hand.\n<!-- study tiny -->\nold\n<!-- end of study tiny -->\nBy hand, too.\n'
+
+test('the page holds what was measured, between its markers, twice the same', async ({ folder }) => {
+  writeFileSync(join(folder, 'page.md'), pageText)
+  const written = await run(['study', 'study.yaml', '--results', 'page.md'], folder)
+  assert.is(written.code, 0, written.err)
+  const page = readFileSync(join(folder, 'page.md'), 'utf8')
+  assert.match(page, /^By hand\.\n<!-- study tiny -->\n/)
+  assert.match(page, /<!-- end of study tiny -->\nBy hand, too\.\n$/)
+  assert.not.match(page, /^old$/m)
+  assert.not.match(page, 'not run yet |')
+  assert.match(page, '| Reinforced | seed 3 | 0.0 % (0.0 to 43.4) | 0.0 % | 0.0 % | 6 | 100.0 % |')
+  assert.match(page, '| theirs | 2.50 | 0.0 % (0.0 to 43.4) | 0.0 % (0.0 to 49.0) |')
+  assert.match(page, '| theirs alone | 1.00 | – | – |')
+  assert.match(page, '| +0.0 (+0.0 to +0.0), 1 seed | +0.0 (+0.0 to +0.0), 1 seed | **cannot tell** |')
+  assert.match(page, 'simple_python 2 of')
+  for (const name of ['exact', 'training']) {
+    const figure = readFileSync(join(folder, `figures/tiny-${name}.svg`), 'utf8')
+    assert.match(figure, /^<svg [\s\S]*<\/svg>\n$/)
+    assert.match(figure, 'Reinforced')
+    assert.not.match(figure, 'NaN')
+  }
+  await run(['study', 'study.yaml', '--results', 'page.md'], folder)
+  assert.is(readFileSync(join(folder, 'page.md'), 'utf8'), page)
+})
+
 test('--until and Ctrl-C stop with what was done kept, and --only asks for what it stands on', async ({ folder }) => {
   rmSync(join(folder, 'runs'), { recursive: true })
   const alone = await run(['study', 'study.yaml', '--only', 'rl-s3'], folder)
   assert.is(alone.code, 1)
   assert.match(alone.err, 'expected warm-s3 to be done, it is at step 0 of 4')
+  writeFileSync(join(folder, 'page.md'), pageText)
+  assert.is((await run(['study', 'study.yaml', '--results', 'page.md'], folder)).code, 0)
+  const page = readFileSync(join(folder, 'page.md'), 'utf8')
+  assert.match(page, '| Reinforced |  | not run yet |')
+  assert.match(page, '**not run yet**')
+  writeFileSync(join(folder, 'plain.md'), 'no markers')
+  const lost = await run(['study', 'study.yaml', '--results', 'plain.md'], folder)
+  assert.is(lost.code, 2)
+  assert.match(lost.err, 'expected the lines <!-- study tiny -->')
   const short = await run(['study', 'study.yaml', '--until', '0.03', '--set', 'evaluations.dev.maxTokens=200'], folder)
   assert.is(short.code, 0, short.err)
   assert.match(short.out, 'stopped: the same command goes on')
@@ -256,6 +297,8 @@ test('a wrong study is told before anything runs', async ({ folder }) => {
     ['trainings.warm.set=[maxSteps=-1]', 'trainings.warm: expected maxSteps in sft.yaml'],
     ['trainings.warm.mintes=3', 'unknown key "mintes"'],
     ['evaluations.bfcl.categories=[nope]', 'got "nope"'],
+    ['claims.0.better=ll', 'claims[0]: expected one of base, warm, rl, got "ll"'],
+    ['tables.0.columns=[a, b]', 'tables[0]: theirs alone: expected 2 scores, as there are columns, got 1'],
   ]
   const results = await Promise.all(cases.map(([set]) => run(['study', 'study.yaml', '--plan', '--set', set], folder)))
   for (const [i, [set, message]] of cases.entries()) {

@@ -42,6 +42,22 @@ const benchmarkShape = {
   minutes,
 }
 
+/** What is claimed elsewhere of two models, to be looked for in this study. */
+const claimSchema = z.strictObject({
+  claim: text,
+  better: name,
+  worse: name,
+  /** The figures behind it. */
+  paper: text,
+})
+
+/** A table of a paper, whose rows stand beside those of this study. */
+const tableSchema = z.strictObject({
+  title: text,
+  columns: z.array(text).min(1),
+  rows: z.array(z.strictObject({ paper: text, scores: z.array(z.number()), training: name.optional() })).min(1),
+})
+
 const schema = z.strictObject({
   name,
   model: text,
@@ -62,9 +78,13 @@ const schema = z.strictObject({
   }),
   /** Models as `NAME` or `NAME/SEED`, the most telling first. Within a round all are trained and asked dev before any benchmark. */
   rounds: z.array(z.array(text).min(1)).min(1),
+  claims: z.array(claimSchema).default([]),
+  tables: z.array(tableSchema).default([]),
 })
 
 export type StudyFile = z.output<typeof schema>
+export type ClaimSpec = z.output<typeof claimSchema>
+export type TableSpec = z.output<typeof tableSchema>
 export type TrainingSpec = z.output<typeof trainingSchema>
 export type BenchmarkSpec = NonNullable<StudyFile['evaluations']['bfcl']>
 
@@ -106,6 +126,16 @@ export function readStudy(path: string, overrides: readonly string[] = []): Stud
   for (const [key, selection] of Object.entries(file.selections)) {
     known(`selections.${key}.from`, selection.from, trainings)
     parseTrainRun(configOf(study, selection, ['model=x']))
+  }
+  for (const [i, { better, worse }] of file.claims.entries()) {
+    for (const one of [better, worse]) known(`claims[${i}]`, one, ['base', ...trainings])
+  }
+  for (const [i, { rows, columns }] of file.tables.entries()) {
+    for (const { paper, training, scores } of rows) {
+      if (training !== undefined) known(`tables[${i}]`, training, ['base', ...trainings])
+      if (scores.length === columns.length) continue
+      bad(`tables[${i}]: ${paper}: expected ${columns.length} scores, as there are columns, got ${scores.length}`)
+    }
   }
   study.rounds = file.rounds.map((round) => round.flatMap((entry) => refsOf(entry, file, known)))
   return study
