@@ -49,6 +49,20 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
               });
   exports.Set("arguments", shareArguments(env));
   deliveries_ = DeliveryQueue::open(env);
+  stopBeforeExit(env);
+}
+
+// process.exit() ends the process without closing the environment, and the static objects of
+// libraries (a GPU's runtime, oneDNN) go while streams still use them. So the streams stop when
+// the process, or a worker, says that it ends.
+void Addon::stopBeforeExit(Napi::Env env) {
+  const Napi::Value process = env.Global().Get("process");
+  if (!process.IsObject()) return;
+  const auto object = process.As<Napi::Object>();
+  const Napi::Value once = object.Get("once");
+  if (!once.IsFunction()) return;
+  const auto stop = Napi::Function::New(env, [this](const Napi::CallbackInfo&) { stopDevices(); });
+  once.As<Napi::Function>().Call(object, {Napi::String::New(env, "exit"), stop});
 }
 
 // The array's memory lives as long as its last user: JS can take its buffer away (by transferring
@@ -71,8 +85,7 @@ Napi::Value Addon::shareArguments(Napi::Env env) {
 // The environment (also a worker thread's) closes: what runs ends, what is queued is dropped, then
 // its memory goes. What ends here is delivered to nobody: the queue has closed before.
 Addon::~Addon() {
-  for (auto& device : devices_) device->abandon();
-  for (auto& device : devices_) device->drain();
+  stopDevices();
   recordings_.clear();
   open_.clear();
   handles_.clear();

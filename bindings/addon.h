@@ -55,6 +55,7 @@ class Addon : public Napi::Addon<Addon> {
     }
   }
   Napi::Value shareArguments(Napi::Env env);
+  void stopBeforeExit(Napi::Env env);
 
   // op_calls.cpp
   Napi::Value ops(const Napi::CallbackInfo& info);
@@ -95,6 +96,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value endRecording(const Napi::CallbackInfo& info);
   Napi::Value replay(const Napi::CallbackInfo& info);
   Napi::Value releaseRecording(const Napi::CallbackInfo& info);
+  void stopDevices();
   Device* deviceAt(Napi::Env env, double index);
   void refuseWhileRecording(Napi::Env env, const char* where, const Device& device);
 

@@ -115,6 +115,12 @@ Napi::Value Addon::threads(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), threadCount());
 }
 
+// Drops what is queued and waits for what runs, on all devices; nothing runs on them afterwards.
+void Addon::stopDevices() {
+  for (auto& device : devices_) device->abandon();
+  for (auto& device : devices_) device->drain();
+}
+
 void Addon::refuseWhileRecording(Napi::Env env, const char* where, const Device& device) {
   if (device.recording())
     throw makeError(

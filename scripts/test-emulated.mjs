@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 // Runs the `cuda` device over the emulated CUDA runtime (scripts/setup-emulated.mjs).
 //
-//   npm run test:emulated                   tests of the device and the conformance suite, then a smaller set with the
-//                                           emulator's checks, in random orders and with deferred execution
+//   npm run test:emulated                   device, in-place ops, attention, conformance, GEMM and a model end to end; then the
+//                                           smaller of them with the emulator's checks, in random orders, and deferred
+//   npm run test:emulated -- --all          everything in every way that shows something, sampling's statistics too
 //   npm run test:emulated -- --root DIR     the parity of that folder, as `npm run parity -- --root DIR` prints it
 //
+// The first takes a minute and a half of one core, and the build, where it is not up to date, a few minutes more.
 // Where nvcc or the emulator is absent a line says so, and the exit code is 0.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -18,39 +19,50 @@ import { runTests, totalsLine } from './test.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 
-/** Test files below dist/test that take the device from CALLGRAD_TEST_DEVICE. */
-const everything = [
-  'native/device',
-  'native/emulated',
-  'native/conformance',
-  'native/in-place',
-  'native/sample',
-  'e2e/device',
-]
-const some = ['native/device', 'native/in-place']
+/** Test files below dist/test that take the device from CALLGRAD_TEST_DEVICE: seconds, some ten seconds, a minute, minutes. */
+const small = ['native/device', 'native/in-place']
+const whole = ['native/attention', 'e2e/device']
+const large = ['native/conformance', 'native/gemm']
+const statistics = ['native/sample']
 
-/** Ways to run them: the emulator's documentation explains the variables. */
+/** Ways to run them, and what `--all` adds; the emulator's documentation explains the variables. */
 const ways = [
-  { name: 'as a device runs', files: everything, env: {} },
-  { name: 'races and uninitialised memory', files: some, env: { PTXEMU_CHECK: 'race,init' } },
+  {
+    name: 'as a device runs',
+    files: ['native/emulated', 'bindings/exit', ...small, ...whole, ...large],
+    more: statistics,
+    env: {},
+  },
+  {
+    name: 'races and uninitialised memory',
+    files: [...small, 'native/attention'],
+    more: ['e2e/device', ...large],
+    env: { PTXEMU_CHECK: 'race,init' },
+  },
   {
     name: 'random order of warps and blocks',
-    files: some,
+    files: [...small, ...whole],
+    more: large,
     env: { PTXEMU_SCHED: 'random', PTXEMU_BLOCKS: 'random', PTXEMU_SEED: '7' },
   },
-  { name: 'work runs only at synchronisation', files: some, env: { PTXEMU_ASYNC: 'deferred' } },
+  {
+    name: 'work runs only at synchronisation',
+    files: [...small, ...whole],
+    more: large,
+    env: { PTXEMU_ASYNC: 'deferred' },
+  },
 ]
 
 const emulated = { CALLGRAD_ADDON: emulatedAddon, CALLGRAD_TEST_DEVICE: 'cuda:0' }
 
-async function tests() {
+async function tests(all) {
   const sum = { passed: 0, failed: 0, skipped: 0, bad: [] }
-  for (const { name, files, env } of ways) {
+  for (const { name, files, more, env } of ways) {
     console.log(`\n== emulated CUDA: ${name}`)
     Object.assign(process.env, emulated, env)
-    const paths = files.map((file) => join(root, 'dist', 'test', `${file}.test.js`)).filter((path) => existsSync(path))
+    const paths = (all ? [...files, ...more] : files).map((file) => join(root, 'dist', 'test', `${file}.test.js`))
     const write = (chunk) => process.stdout.write(chunk)
-    const part = await runTests(join(root, 'dist', 'test'), paths, { timeout: 1200, write })
+    const part = await runTests(join(root, 'dist', 'test'), paths, { timeout: all ? 3600 : 600, write })
     for (const key of Object.keys(env)) delete process.env[key]
     for (const key of ['passed', 'failed', 'skipped']) sum[key] += part[key]
     sum.bad.push(...part.bad.map((line) => `${name}: ${line}`))
@@ -69,11 +81,17 @@ function parity(folder, rest) {
 async function main() {
   const string = { type: 'string' }
   const { values, positionals } = parseArgs({
-    options: { root: string, models: string, data: string, emulator: { ...string, default: defaultEmulator } },
+    options: {
+      all: { type: 'boolean', default: false },
+      root: string,
+      models: string,
+      data: string,
+      emulator: { ...string, default: defaultEmulator },
+    },
     allowPositionals: true,
   })
   if (!(await setupEmulated(resolve(values.emulator)))) return 0
-  if (!values.root) return tests()
+  if (!values.root) return tests(values.all)
   const given = ['models', 'data'].flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))
   return parity(values.root, [...given, ...positionals])
 }

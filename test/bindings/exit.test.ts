@@ -1,27 +1,28 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { prelude, runModuleText } from '../native/children.js'
+import { testDevice } from '../support/device.js'
 
 // How an environment ends while streams have work and results are on their way. Each case is a process of its own with a
 // limit on its time, run by the Node that runs the test: versions differ in what they lock and free meanwhile.
 
-const test = suite(`ends of an environment, Node ${process.version}`)
+const test = suite(`ends of an environment on ${testDevice}, Node ${process.version}`)
 
 /** Limit on a process whose own work takes a second or two, also on a machine that is busy. */
 const timeout = 60_000
 
 /** Work that takes some tens of milliseconds, small reads that end during it, and one behind all of it. */
 const work = `
-  const cpu = device('cpu')
-  const x = empty([512, 4096], { device: cpu })
-  const row = tensor([1, 2], [2], { device: cpu })
+  const on = device('${testDevice}')
+  const x = empty([512, 4096], { device: on })
+  const row = tensor([1, 2], [2], { device: on })
   fill(x)
   const reads = []
   for (let i = 0; i < 40; i++) {
     swiglu(x, x).dispose()
     reads.push(add(row, row).toArray())
   }
-  reads.push(cpu.synchronize())`
+  reads.push(on.synchronize())`
 
 async function ends(source: string, { code = 0 } = {}): Promise<string> {
   const result = await runModuleText(prelude + source, { timeout })
@@ -35,7 +36,7 @@ test('a process that has awaited everything', async () => {
 })
 
 test('a process that only loads the addon', async () => {
-  assert.is(await ends("device('cpu')"), '')
+  assert.is(await ends(`device('${testDevice}')`), '')
 })
 
 test('results that nobody awaits keep the process alive until they are there', async () => {
@@ -90,7 +91,7 @@ test('a worker is terminated and the main thread goes on computing', async () =>
     `${work}\nparentPort.postMessage('started')`,
     `await new Promise((resolve) => worker.once('message', resolve))
     worker.terminate()
-    const a = tensor([1, 2], [2], { device: 'cpu' })
+    const a = tensor([1, 2], [2], { device: '${testDevice}' })
     console.log([...(await add(a, a).toArray())].join())`,
   )
   assert.match(await ends(source), /^(2,4\nended [01]\n){5}$/)

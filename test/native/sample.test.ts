@@ -152,9 +152,21 @@ test('tokens rarer than a float can resolve are still drawn', async () => {
   assert.ok(rare.length > 0 && rare.length < 40, `${rare.length} rare draws, expected about 10`)
 })
 
+/** The trainer's and the sampler's: on the cpu the same bits; elsewhere their sums have other orders. */
+function same(sampled: Float32Array, trained: Float32Array): void {
+  if (testDevice === 'cpu') {
+    assert.equal(sampled, trained)
+    return
+  }
+  assert.is(sampled.length, trained.length)
+  for (const [i, x] of sampled.entries())
+    assert.ok(Math.abs(x - trained[i]!) <= 1e-5 * (1 + Math.abs(x)), `row ${i}: ${x} against ${trained[i]}`)
+}
+
+const closeness = testDevice === 'cpu' ? ' bit for bit' : ''
 for (const dtype of ['f32', 'bf16'] as const) {
   for (const temperature of [1, 0.7, 0]) {
-    test(`the sampler's log-prob is the trainer's bit for bit, ${dtype}, temperature ${temperature}`, async () => {
+    test(`the sampler's log-prob is the trainer's${closeness}, ${dtype}, temperature ${temperature}`, async () => {
       for (const [rows, width, vocabulary] of [
         [1, 64, 4999],
         [9, 200, 499],
@@ -171,7 +183,7 @@ for (const dtype of ['f32', 'bf16'] as const) {
         const logits = linear(h, packWeight(w), { f32Output: true })
         const { token, logprob } = sample(logits, keys, positions, { temperature, topK: 50 })
         const trained = linearLogprob(h, w, token, { temperature })
-        assert.equal(await logprob.toFloat32Array(), await trained.logprob.toFloat32Array())
+        same(await logprob.toFloat32Array(), await trained.logprob.toFloat32Array())
         if (temperature === 0) {
           const values = await logits.toFloat32Array()
           const best = argmax(values.subarray(0, vocabulary))
