@@ -21,7 +21,7 @@ const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const page = join(root, 'docs', 'mutants.md')
 const marker = '<!-- written by `npm run mutants -- --write` -->'
 const leastProbes = 12 // that reach a mutant and are tried on it, however long they take
-const secondsPerMutant = 30
+const secondsPerMutant = 15
 
 /** A generator of reproducible numbers below 1 (mulberry32). */
 function random(seed) {

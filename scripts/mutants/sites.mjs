@@ -144,7 +144,7 @@ function* swapSites(code) {
       yield { kind: 'swap', at: m.index, end, what: `${m[0]} → ${other}`, text: (id) => `(${id} ? ${other} : ${m[0]})` }
     }
   }
-  for (const m of code.matchAll(/\bat\(([\w.]+), ([\w.]+)\)/g)) {
+  for (const m of code.matchAll(/(?<!\bw\.)\bat\(([\w.]+), ([\w.]+)\)/g)) {
     if (m[1] === m[2]) continue
     const args = [m[1], m[2]]
     const one = (id, a, b) => `::callgrad::swapped(${id}, ${a}, ${b})`

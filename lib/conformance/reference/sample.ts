@@ -42,3 +42,23 @@ export function distribution(logits: ArrayLike<number>, { temperature, topK = 0,
   for (const i of ranked) result[i] = p[i]! / kept
   return result
 }
+
+/** Philox4x32-10 (Salmon et al., SC 2011): four words from a counter and a key. */
+export function philox4x32(counter: readonly number[], key: readonly number[]): number[] {
+  let [a, b, c, d] = counter.map((word) => BigInt(word >>> 0)) as [bigint, bigint, bigint, bigint]
+  let [k, l] = key.map((word) => BigInt(word >>> 0)) as [bigint, bigint]
+  const low = 0xffffffffn
+  for (let round = 0; round < 10; round++) {
+    const [p, q] = [a * 0xd2511f53n, c * 0xcd9e8d57n]
+    ;[a, b, c, d] = [(q >> 32n) ^ b ^ k, q & low, (p >> 32n) ^ d ^ l, p & low]
+    k = (k + 0x9e3779b9n) & low
+    l = (l + 0xbb67ae85n) & low
+  }
+  return [a, b, c, d].map(Number)
+}
+
+/** The number in [0, 1) that draws a token: 53 bits keyed by (seed, row key) and the position. */
+export function uniformOf(key: ArrayLike<number>, position: number): number {
+  const [high, low] = philox4x32([position, key[2]!, key[3]!, 0x73616d70], [key[0]!, key[1]!]) as [number, number]
+  return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53
+}

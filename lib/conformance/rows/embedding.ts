@@ -30,6 +30,7 @@ const sizes: [string, number, number, number][] = [
   ['odd width', 11, 111, 97],
   ['wide', 5, 1025, 3],
   ['few ids, many rows', 3, 40, 1025],
+  ['more tokens than are sorted at once', 50, 3, 5000],
   ['no tokens', 20, 16, 0],
   ['no columns', 20, 0, 5],
 ]

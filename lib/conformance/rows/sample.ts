@@ -1,5 +1,5 @@
 import { range } from '../bench.js'
-import { distribution, type Filters, softmax } from '../reference/sample.js'
+import { distribution, type Filters, softmax, uniformOf } from '../reference/sample.js'
 import { type Call, integers, normal, type OpCase, type OpRow, type Values } from '../row.js'
 
 const settings: Filters[] = [
@@ -45,13 +45,19 @@ const tied = (attrs: Filters): OpCase => ({
 })
 cases.push(tied({ temperature: 1, topK: 2100 }), tied({ temperature: 1, topK: 3000, topP: 0.7 }))
 
-/** Each token can be drawn, and its log-prob is that of the unfiltered distribution. */
+/** Each token is where the mass, in the order of indices, passes the row's uniform number, up to rounding; its log-prob is unfiltered. */
 function check({ inputs, attrs }: Call, { token, logprob }: Record<string, Values>): string | null {
   const [rows, vocabulary] = inputs.logits!.shape as [number, number]
   for (let r = 0; r < rows; r++) {
     const logits = inputs.logits!.values.subarray(r * vocabulary, (r + 1) * vocabulary)
     const t = token![r]!
-    if (!(distribution(logits, attrs as unknown as Filters)[t]! > 0)) return `row ${r} drew ${t}, which is filtered out`
+    const kept = distribution(logits, attrs as unknown as Filters)
+    if (!(kept[t]! > 0)) return `row ${r} drew ${t}, which is filtered out`
+    const before = kept.subarray(0, t).reduce((sum, p) => sum + p, 0)
+    const uniform = uniformOf(inputs.keys!.values.subarray(r * 4, r * 4 + 4), inputs.positions!.values[r]!)
+    if (attrs.temperature !== 0 && !(before - 1e-5 <= uniform && uniform <= before + kept[t]! + 1e-5)) {
+      return `row ${r} drew ${t}, which holds ${before} to ${before + kept[t]!} of the mass, for ${uniform}`
+    }
     const expected = Math.log(softmax(logits, attrs.temperature!)[t]!)
     if (!(Math.abs(logprob![r]! - expected) <= 2e-5 * Math.max(1, Math.abs(expected)))) {
       return `row ${r} reports ${logprob![r]} for a log-prob of ${expected}`
