@@ -1,8 +1,6 @@
-import type { Example } from '../../data/example.js'
 import { fail } from '../../errors.js'
-import type { Model } from '../../model.js'
 import type { WeightedReward } from '../../reward/types.js'
-import type { DataFingerprint, TrainerState } from '../checkpoint/state.js'
+import type { TrainerState } from '../checkpoint/state.js'
 import type { CheckpointContents } from '../checkpoint.js'
 import type { GRPOConfig } from '../config.js'
 import { drawExamples, skippedNotes } from '../draw.js'
@@ -10,38 +8,22 @@ import { type Generation, lengthMetrics, miniBatch, type SampleGroup, tokensSeen
 import type { Stepper } from '../loop.js'
 import { lossMetrics } from '../losses/metrics.js'
 import { mismatchMetrics } from '../losses/mismatch.js'
-import type { MemoryWatch } from '../memory.js'
-import type { AdamW } from '../optimizer.js'
-import type { DataOrder } from '../order.js'
 import { accumulateGradients, scoreSamples } from '../policy-gradient.js'
 import type { Reference } from '../reference.js'
-import type { RunFolder } from '../run-folder.js'
 import { learningRateAt } from '../schedule.js'
 import { saveMasters } from '../session.js'
-import type { Stopwatch } from '../timing.js'
-import type { MetricWindow } from '../window.js'
+import type { TrainerParts } from '../trainer.js'
 import { type DrawnPrompt, encodePrompt, type PromptCodec } from './prompts.js'
 import { collectSamples, type RolloutSource } from './rollouts.js'
 import { scoreGroups } from './score.js'
 
 /** Everything that a run works with, made by `GRPOTrainer`. */
-export interface GRPOParts {
-  model: Model
-  dataset: readonly Example[]
-  data: DataFingerprint
+export interface GRPOParts extends TrainerParts<GRPOConfig> {
   rewards: readonly WeightedReward[]
-  config: GRPOConfig
-  totalSteps: number
   maxPromptTokens: number
   codec: PromptCodec
-  order: DataOrder
   source: RolloutSource
-  optimizer: AdamW
   reference: Reference | null
-  folder: RunFolder
-  window: MetricWindow
-  stopwatch: Stopwatch
-  memory: MemoryWatch
 }
 
 /** Where a run stands: what a checkpoint keeps beside weights and moments. */

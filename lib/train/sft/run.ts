@@ -1,39 +1,21 @@
 import { type ItemizedBatch, packSequences, planSequences } from '../../batch.js'
-import type { Example } from '../../data/example.js'
 import { fail } from '../../errors.js'
-import type { Model } from '../../model.js'
 import { forwardLogprobs } from '../../nn/forward.js'
-import type { DataFingerprint, TrainerState } from '../checkpoint/state.js'
+import type { TrainerState } from '../checkpoint/state.js'
 import type { CheckpointContents } from '../checkpoint.js'
 import type { SFTConfig } from '../config.js'
 import { drawExamples, skippedNotes } from '../draw.js'
 import type { Stepper } from '../loop.js'
 import { sftLoss } from '../losses/sft.js'
-import type { MemoryWatch } from '../memory.js'
-import type { AdamW } from '../optimizer.js'
-import type { DataOrder } from '../order.js'
-import type { RunFolder } from '../run-folder.js'
 import { learningRateAt } from '../schedule.js'
 import { saveMasters } from '../session.js'
-import type { Stopwatch } from '../timing.js'
-import type { MetricWindow } from '../window.js'
+import type { TrainerParts } from '../trainer.js'
 import type { Lesson, LessonEncoder } from './encode.js'
 
 /** Everything that a run works with, made by `SFTTrainer`. */
-export interface SFTParts {
-  model: Model
-  dataset: readonly Example[]
-  data: DataFingerprint
-  config: SFTConfig
-  totalSteps: number
+export interface SFTParts extends TrainerParts<SFTConfig> {
   maxTokens: number
   encode: LessonEncoder
-  order: DataOrder
-  optimizer: AdamW
-  folder: RunFolder
-  window: MetricWindow
-  stopwatch: Stopwatch
-  memory: MemoryWatch
 }
 
 /** Where a run stands. */
