@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readConfigFile } from '../lib/cli/config-file.js'
 import { createProgram } from '../lib/cli/main.js'
+import { readStudy } from '../lib/cli/study/settings.js'
 import * as callgrad from '../lib/index.js'
 import { parseSFTRun, parseTrainRun } from '../lib/train/config.js'
 
@@ -54,8 +55,10 @@ test('files that the pages name exist', () => {
 test('the configs of the examples are right', () => {
   const configs = below('examples').filter((name) => name.endsWith('.yaml'))
   assert.ok(configs.length > 0)
-  for (const name of configs)
-    (basename(name).startsWith('sft') ? parseSFTRun : parseTrainRun)(readConfigFile(join(root, name)))
+  for (const name of configs) {
+    if (basename(name) === 'study.yaml') readStudy(join(root, name))
+    else (basename(name).startsWith('sft') ? parseSFTRun : parseTrainRun)(readConfigFile(join(root, name)))
+  }
 })
 
 test.run()

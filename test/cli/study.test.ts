@@ -236,6 +236,40 @@ test('a result is not believed that is of other weights, cut off or of another c
   assert.is(await shareOf('warm-s3 dev'), 1)
 })
 
+test('runs made elsewhere are taken over by their folders, and said to be unlike where they are', async ({
+  folder,
+}) => {
+  const study = (...set: string[]) =>
+    run(['study', 'study.yaml', '--plan', '--json', ...set.flatMap((one) => ['--set', one])], folder)
+  const other = 'name=other'
+  for (const name of ['warm-s3', 'rl-s3']) {
+    cpSync(join(folder, 'runs/tiny', name), join(folder, 'runs/other', name), { recursive: true })
+  }
+  const { out, err } = await study(other, 'trainings.rl.set=[learningRate=0.002]')
+  assert.is(err, '')
+  const found = new Map((JSON.parse(out) as { stages: PlannedStage[] }).stages.map((stage) => [stage.name, stage]))
+  assert.is(found.get('warm-s3')!.share, 1)
+  assert.is(found.get('rl-s3')!.detail, 'step 4 of 4; learningRate 0.001, not 0.002')
+  assert.is(found.get('teaching-s3')!.detail, 'not needed')
+  assert.is(found.get('teaching-s3')!.left, 0)
+  assert.is(found.get('rl-s3 dev')!.share, 0)
+  assert.is(found.get('rl-s3 dev')!.left, 1)
+})
+
+test('a selection that leaves no question says how often each was answered', async ({ folder }) => {
+  const args = ['data', 'select', 'grpo.yaml', '--set', 'reward=v0', '-o', 'none.jsonl']
+  const { code, err } = await run(args, folder)
+  assert.is(code, 1)
+  assert.match(
+    err,
+    'expected questions that are answered rightly sometimes, got none; answered rightly 0 to 4 times: 6 0 0 0 0',
+  )
+  assert.not.ok(existsSync(join(folder, 'none.jsonl')))
+  const again = await run([...args, '--set', 'seed=9'], folder)
+  assert.is(again.code, 1)
+  assert.is(readFileSync(join(folder, 'none.jsonl.counts'), 'utf8').trim().split('\n').length, 12)
+})
+
 const pageText = 'By hand.\n<!-- study tiny -->\nold\n<!-- end of study tiny -->\nBy hand, too.\n'
 
 test('the page holds what was measured, between its markers, twice the same', async ({ folder }) => {
@@ -276,6 +310,12 @@ test('--until and Ctrl-C stop with what was done kept, and --only asks for what 
   const lost = await run(['study', 'study.yaml', '--results', 'plain.md'], folder)
   assert.is(lost.code, 2)
   assert.match(lost.err, 'expected the lines <!-- study tiny -->')
+  const busy = start(['study', 'study.yaml', '--until', '0.05', '--set', 'evaluations.dev.maxTokens=200'], folder)
+  while (!existsSync(join(folder, 'runs/tiny/lock'))) await new Promise((resolve) => setTimeout(resolve, 20))
+  const second = await run(['study', 'study.yaml'], folder)
+  assert.is(second.code, 1)
+  assert.match(second.err, 'expected no other process at runs/tiny')
+  assert.is((await busy.ended).code, 0)
   const short = await run(['study', 'study.yaml', '--until', '0.03', '--set', 'evaluations.dev.maxTokens=200'], folder)
   assert.is(short.code, 0, short.err)
   assert.match(short.out, 'stopped: the same command goes on')

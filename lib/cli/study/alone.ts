@@ -1,6 +1,6 @@
 // One process at a time works on a study, also where an earlier one was killed and what it had started runs on.
 
-import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fail } from '../../errors.js'
 
@@ -17,15 +17,16 @@ export const markedEnvironment = (folder: string): NodeJS.ProcessEnv => ({ ...pr
  */
 export function holdFolder(folder: string): () => void {
   const file = join(folder, 'lock')
-  mkdirSync(folder, { recursive: true })
-  for (;;) {
-    try {
-      const handle = openSync(file, 'wx')
-      writeSync(handle, `${process.pid} ${startOf(process.pid)}`)
-      return () => rmSync(file, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        fail('Error', 'ERR_IO', `[study] cannot hold ${folder}: ${(error as Error).message}`, error)
+  const own = join(folder, `lock.${process.pid}`)
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(own, `${process.pid} ${startOf(process.pid)}`)
+    for (;;) {
+      try {
+        linkSync(own, file) // appears with its content, or fails where there is one
+        return () => rmSync(file, { force: true })
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
       const [pid, start] = readText(file).split(' ')
       if (start && startOf(Number(pid)) === start) {
@@ -33,6 +34,11 @@ export function holdFolder(folder: string): () => void {
       }
       rmSync(file, { force: true })
     }
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ERR_BUSY') throw error
+    return fail('Error', 'ERR_IO', `[study] cannot hold ${folder}: ${(error as Error).message}`, error)
+  } finally {
+    rmSync(own, { force: true })
   }
 }
 

@@ -1,6 +1,6 @@
 // What of a study is done, what it took, and what is left.
 
-import type { Stage, StageState } from './stages.js'
+import { type Stage, type StageState, stateIn } from './stages.js'
 
 export interface PlannedStage extends StageState {
   name: string
@@ -14,7 +14,7 @@ export interface PlannedStage extends StageState {
  * where there is none, what the study file says.
  */
 export async function planOf(stages: readonly Stage[]): Promise<PlannedStage[]> {
-  const states = await Promise.all(stages.map((stage) => stage.state()))
+  const states = await Promise.all(stages.map((stage) => stateIn(stages, stage)))
   const measured = new Map<string, number[]>()
   for (const [i, { kind }] of stages.entries()) {
     const { share, minutes } = states[i]!

@@ -12,7 +12,7 @@ import { holdFolder, markedEnvironment, orphansOf } from './alone.js'
 import { weightsDigest } from './made.js'
 import { writeWhole } from './questions.js'
 import type { Study } from './settings.js'
-import type { Stage } from './stages.js'
+import { type Stage, stateIn } from './stages.js'
 
 const callgrad = fileURLToPath(new URL('../../../../scripts/callgrad.mjs', import.meta.url))
 
@@ -41,7 +41,7 @@ export async function runStudy(study: Study, stages: readonly Stage[], options: 
     const wanted = options.only === undefined ? stages : stages.filter(({ name }) => options.only!.includes(name))
     for (const stage of wanted) {
       if (runner.stopping) return false
-      if ((await stage.state()).share === 1) continue
+      if ((await stateIn(stages, stage)).share === 1) continue
       for (const need of stage.needs) {
         const { share, detail } = await known.get(need)!.state()
         if (share < 1)
@@ -59,7 +59,8 @@ export async function runStudy(study: Study, stages: readonly Stage[], options: 
       )
     }
     return (
-      !runner.stopping || (await Promise.all(wanted.map((stage) => stage.state()))).every(({ share }) => share === 1)
+      !runner.stopping ||
+      (await Promise.all(wanted.map((stage) => stateIn(stages, stage)))).every(({ share }) => share === 1)
     )
   } finally {
     runner.dispose()

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { readResults } from '../../eval/results/read.js'
 import { lineCount, readJson, secondsOf, stepReached, weightsDigest } from './made.js'
 import type { Questions } from './questions.js'
-import { configPath, type ModelRef, type Study, stepsOf } from './settings.js'
+import { configOf, configPath, type ModelRef, type Study, stepsOf } from './settings.js'
 
 export const evaluationNames = ['dev', 'bfcl', 'acebench'] as const
 export type EvaluationName = (typeof evaluationNames)[number]
@@ -32,9 +32,21 @@ export interface Stage {
   model?: string
   /** Stages that have to be done before. */
   needs: string[]
+  /** It is made for others alone: not needed where all that need it are done. */
+  forOthers?: true
   /** Of the study file. */
   expectedMinutes: number
   state(): Promise<StageState>
+}
+
+/** How far a stage is; one that is made for others counts as done where those are. */
+export async function stateIn(stages: readonly Stage[], stage: Stage): Promise<StageState> {
+  const state = await stage.state()
+  if (state.share === 1 || !stage.forOthers) return state
+  for (const other of stages) {
+    if (other.needs.includes(stage.name) && (await other.state()).share < 1) return state
+  }
+  return { ...state, share: 1, detail: 'not needed' }
 }
 
 export const modelName = ({ training, seed }: ModelRef): string => (training === null ? 'base' : `${training}-s${seed}`)
@@ -98,9 +110,25 @@ function training(study: Study, key: string, seed: number): Stage {
     async state() {
       const step = await stepReached(run)
       const share = Math.min(1, step / steps)
-      return { share, detail: `step ${step} of ${steps}`, minutes: secondsOf(run) / 60 }
+      const unlike = share === 1 ? differencesOf(study, ref, run).map((one) => `; ${one}`) : []
+      return { share, detail: `step ${step} of ${steps}${unlike.join('')}`, minutes: secondsOf(run) / 60 }
     },
   }
+}
+
+/** Settings that say what a run computes; the others say where it lies and how it is watched. */
+const compared = ['seed', 'maxSteps', 'learningRate', 'lrSchedulerType', 'beta', 'maxLength', 'examplesPerStep'].concat(
+  ['promptsPerStep', 'numGenerations', 'maxPromptLength', 'maxCompletionLength', 'lossType', 'temperature'],
+)
+
+/** Settings in which a finished run, perhaps made elsewhere, is unlike the study's: "seed 42, not 0". */
+export function differencesOf(study: Study, { training, seed }: ModelRef, run: string): string[] {
+  const config = readJson<Record<string, unknown>>(join(run, 'config.json'))
+  if (config === null) return ['its config.json is missing']
+  const wanted = configOf(study, study.trainings[training!]!, [`seed=${seed}`])
+  return compared
+    .filter((key) => wanted[key] !== undefined && config[key] !== wanted[key])
+    .map((key) => `${key} ${config[key]}, not ${wanted[key]}`)
 }
 
 export const selectionName = (key: string, seed: number): string => `${key}-s${seed}`
@@ -117,6 +145,7 @@ function selection(study: Study, key: string, seed: number): Stage {
   return {
     ...{ name, kind: key, args, result, model },
     needs: [modelName(start)],
+    forOthers: true,
     expectedMinutes: minutes,
     async state() {
       const made = readJson<KeptResult & { kept: number }>(result)

@@ -5,8 +5,17 @@ import { join } from 'node:path'
 import { type Estimate, meanEstimate, wilson } from '../../../eval/intervals.js'
 import { readResults } from '../../../eval/results/read.js'
 import { metricsOf, readJson } from '../made.js'
-import { configOf, type ModelRef, type Study } from '../settings.js'
-import { type EvaluationName, evaluationFolder, evaluationNames, modelName, modelPath, type Stage } from '../stages.js'
+import type { ModelRef, Study } from '../settings.js'
+import {
+  differencesOf,
+  type EvaluationName,
+  evaluationFolder,
+  evaluationNames,
+  modelName,
+  modelPath,
+  type Stage,
+  stateIn,
+} from '../stages.js'
 
 /** Whether each question was answered rightly, by category and id. */
 export type Verdicts = ReadonlyMap<string, boolean>
@@ -43,7 +52,7 @@ export async function gather(study: Study, stages: readonly Stage[]): Promise<Mo
   const done = new Set<string>()
   const minutes = new Map<string, number>()
   for (const stage of stages) {
-    const state = await stage.state()
+    const state = await stateIn(stages, stage)
     if (state.share === 1) done.add(stage.name)
     minutes.set(stage.name, state.minutes)
   }
@@ -109,20 +118,6 @@ function readLog(file: string): { stage: string; machine: string }[] {
         return []
       }
     })
-}
-
-/** Settings that say what a run computes; the others say where it lies and how it is watched. */
-const compared = ['seed', 'maxSteps', 'learningRate', 'lrSchedulerType', 'beta', 'maxLength', 'examplesPerStep'].concat(
-  ['promptsPerStep', 'numGenerations', 'maxPromptLength', 'maxCompletionLength', 'lossType', 'temperature'],
-)
-
-function differencesOf(study: Study, { training, seed }: ModelRef, run: string): string[] {
-  const config = readJson<Record<string, unknown>>(join(run, 'config.json'))
-  if (config === null) return ['its config.json is missing']
-  const wanted = configOf(study, study.trainings[training!]!, [`seed=${seed}`])
-  return compared
-    .filter((key) => wanted[key] !== undefined && config[key] !== wanted[key])
-    .map((key) => `${key} ${config[key]}, not ${wanted[key]}`)
 }
 
 /** Seeds of a model for which an evaluation is there. */
