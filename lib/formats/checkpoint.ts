@@ -7,7 +7,7 @@ import { configFromHuggingFace } from './config.js'
 import { openGguf } from './gguf.js'
 import { ioReason, parseJsonObject, readTextIfPresent } from './io.js'
 import { checkFinite, checkTensors, type ModelSource, type TokenizerFiles } from './model-source.js'
-import { SafetensorsSet } from './safetensors.js'
+import { SafetensorsSet } from './safetensors-set.js'
 
 export type { ModelSource, TokenizerFiles } from './model-source.js'
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Example } from '../../lib/data/example.js'
-import { SafetensorsSet } from '../../lib/formats/safetensors.js'
+import { SafetensorsSet } from '../../lib/formats/safetensors-set.js'
 import { loadModel, type Model } from '../../lib/model.js'
 import type { GRPOOptions } from '../../lib/train/config.js'
 import { GRPOTrainer, type RolloutHook } from '../../lib/train/grpo.js'
