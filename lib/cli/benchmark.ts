@@ -6,7 +6,8 @@ import type { Problem } from '../data/problems.js'
 import { fail } from '../errors.js'
 import type { Answer, Asker } from '../eval/asker.js'
 import type { BenchmarkSettings, JudgedRun } from '../eval/benchmark.js'
-import type { FailuresPage } from '../eval/failures-page.js'
+import type { FailureEntry, FailuresPage } from '../eval/failures-page.js'
+import type { Handler } from '../eval/tool-calls.js'
 import { openAsker } from './asker.js'
 import { type EndpointFlags, withEndpoint } from './endpoint-flags.js'
 import { parseNumber } from './generate.js'
@@ -84,19 +85,22 @@ export function pickNames<T extends string>(
   return all.filter((category) => picked.has(category))
 }
 
-type Run = JudgedRun<string, { answer: Answer }>
+type Run = JudgedRun<string, { answer: Answer }> & { model: string }
 
 /** What a run has to say besides its tables. */
 export interface BenchmarkRun<R extends Run> {
   /** Names the output folder below `runs/`. */
   folder: string
-  /** Behind the model's description: which benchmark, asked how. */
-  title: string
+  /** The benchmark, with its version. */
+  name: string
+  handler: Handler
   questions: ReadonlyMap<string, readonly unknown[]>
   problems: readonly Problem[]
   evaluate(asker: Asker, asking: Omit<BenchmarkSettings, 'handler'>): Promise<R>
   write(output: string, report: R): void
-  failures(report: R): FailuresPage
+  failures(report: R): readonly FailureEntry[]
+  /** What a failure is, where it is not just a wrong answer: follows "3 of 8 questions". */
+  failing?: string
   /** The report for `--json`. */
   summary(report: R): object
   tables(report: R): { header: string[]; rows: string[][] }[]
@@ -117,13 +121,13 @@ export async function runBenchmark<R extends Run>(flags: BenchmarkFlags, run: Be
   const store = new AnswerStore(join(output, 'answers.jsonl'))
   const start = performance.now()
   try {
-    if (!flags.json) console.log(dim(`${opened.description}; ${run.title}`))
+    if (!flags.json) console.log(dim(`${opened.description}; ${run.name}, ${run.handler}`))
     const native = flags.endpoint !== undefined && flags.handler === 'qwen-fc'
     const report = await opened.asking(total, (asking) =>
       run.evaluate(opened.asker, { ...asking, store, native, ...(flags.limit && { limit: flags.limit }) }),
     )
     run.write(output, report)
-    writeText('eval', join(output, 'failures.html'), failuresPage(run.failures(report)))
+    writeText('eval', join(output, 'failures.html'), failuresPage(failuresOf(run, report)))
     const seconds = (performance.now() - start) / 1000
     if (flags.json) {
       const { stored } = report
@@ -136,6 +140,19 @@ export async function runBenchmark<R extends Run>(flags: BenchmarkFlags, run: Be
   } finally {
     store.close()
     opened.close()
+  }
+}
+
+function failuresOf<R extends Run>(
+  { name, handler, failures, failing = '' }: BenchmarkRun<R>,
+  report: R,
+): FailuresPage {
+  const wrong = failures(report)
+  const total = [...report.judged.values()].flat().length
+  return {
+    title: `${name}: what ${report.model} got wrong`,
+    summary: [`${wrong.length} of ${total} questions${failing}, asked as ${handler}.`],
+    failures: wrong,
   }
 }
 

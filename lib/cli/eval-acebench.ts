@@ -52,19 +52,13 @@ async function evaluate(flags: Flags): Promise<void> {
   ]
   await runBenchmark(flags, {
     folder: 'acebench',
-    title: `ACEBench ${version}, ${handler}`,
+    name: `ACEBench ${version}`,
+    handler,
     questions: dataset.questions,
     problems: dataset.problems.list,
     evaluate: (asker, asking) => evaluateAceBench(asker, dataset, { handler, ...asking }),
     write: writeAceFiles,
-    failures: (report) => {
-      const failures = failuresOf(report)
-      return {
-        title: `ACEBench ${version}: what ${report.model} got wrong`,
-        summary: [`${failures.length} of ${[...report.judged.values()].flat().length} questions, asked as ${handler}.`],
-        failures,
-      }
-    },
+    failures: failuresOf,
     summary: (report) => ({
       model: report.model,
       version,

@@ -38,20 +38,14 @@ async function evaluate(flags: BenchmarkFlags): Promise<void> {
   const known = [...dataset.questions.values()].flat().some(({ officialAccepts }) => officialAccepts !== null)
   await runBenchmark(flags, {
     folder: 'api-bank',
-    title: `API-Bank, ${handler}`,
+    name: 'API-Bank',
+    handler,
     questions: dataset.questions,
     problems: dataset.problems.list,
     evaluate: (asker, asking) => evaluateApiBank(asker, dataset, { handler, ...asking }),
     write: writeApiBankFiles,
-    failures: (report) => {
-      const failures = failuresOf(report)
-      const total = [...report.judged.values()].flat().length
-      return {
-        title: `API-Bank: what ${report.model} got wrong`,
-        summary: [`${failures.length} of ${total} questions are wrong by one rule at least, asked as ${handler}.`],
-        failures,
-      }
-    },
+    failures: failuresOf,
+    failing: ' are wrong by one rule at least',
     summary: (report) => ({
       model: report.model,
       handler,

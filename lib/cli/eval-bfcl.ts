@@ -51,19 +51,13 @@ async function evaluate(flags: Flags): Promise<void> {
   const dataset = await loadBfcl(flags.data, { version, categories, ...(flags.strict && { strict: true }) })
   await runBenchmark(flags, {
     folder: 'bfcl',
-    title: `BFCL ${version}, ${handler}`,
+    name: `BFCL ${version}`,
+    handler,
     questions: dataset.questions,
     problems: dataset.problems.list,
     evaluate: (asker, asking) => evaluateBfcl(asker, dataset, { handler, ...asking }),
     write: writeBfclFiles,
-    failures: (report) => {
-      const failures = failuresOf(report)
-      return {
-        title: `BFCL ${version}: what ${report.model} got wrong`,
-        summary: [`${failures.length} of ${[...report.judged.values()].flat().length} questions, asked as ${handler}.`],
-        failures,
-      }
-    },
+    failures: failuresOf,
     summary: (report) => ({
       model: report.model,
       version,

@@ -50,7 +50,7 @@ export function ask(model: Model, examples: readonly Example[], asking: Asking):
 }
 
 /** A line of eval.jsonl. */
-export function evalLine(label: string, report: EvalReport): EvalLine {
+function evalLine(label: string, report: EvalReport): EvalLine {
   const { samples, exactMatch, formatRate, nameRate, meanLength } = report
   return { label, n: samples, exactMatch, formatRate, nameRate, meanLength }
 }

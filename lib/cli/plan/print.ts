@@ -101,7 +101,7 @@ export function refuseUnfit({ memory, advice, deviceMemory }: Plan): void {
 }
 
 /** What would fit, in words. */
-export function whatWould({ changes, smallerModel, deviceMemory, devices }: Advice): string {
+function whatWould({ changes, smallerModel, deviceMemory, devices }: Advice): string {
   const settings = changes?.map(({ key, value }) => `${key}: ${value}`).join(', ')
   const changing = changes?.filter(({ changesResult }) => changesResult).map(({ key }) => key) ?? []
   return [

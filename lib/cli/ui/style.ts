@@ -10,7 +10,6 @@ export const dim = paint(2, 22)
 export const green = paint(32, 39)
 export const red = paint(31, 39)
 export const yellow = paint(33, 39)
-export const cyan = paint(36, 39)
 
 /** Width of a text on screen: colours take none, wide characters two. */
 export function displayWidth(text: string): number {
