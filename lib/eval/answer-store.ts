@@ -75,7 +75,7 @@ export class AnswerStore {
 }
 
 /** What a stored answer goes by. */
-export function answerKey(question: Question, settings: string): string {
+function answerKey(question: Question, settings: string): string {
   const { id, messages, tools, prompt } = question
   return createHash('sha256')
     .update(JSON.stringify([settings, id, messages, tools ?? null, prompt ?? null]))

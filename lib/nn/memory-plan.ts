@@ -33,7 +33,7 @@ export interface MemoryPlanInput {
 }
 
 /** Bytes that one row of one layer leaves behind for the backward pass. */
-export function activationBytesPerRow(config: DecoderConfig, dtype: ComputeDType): number {
+function activationBytesPerRow(config: DecoderConfig, dtype: ComputeDType): number {
   const q = config.numHeads * config.headDim
   const qkv = q + 2 * config.numKvHeads * config.headDim
   // two sums and two normed inputs; qkv (twice with a head norm); attention's output; gate and up; their product

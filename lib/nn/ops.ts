@@ -101,7 +101,7 @@ export function swiglu(gateUp: Variable, tape: Tape | null): Variable {
 }
 
 /** Views of a fused [T, (Hq + 2 Hkv) * headDim]: heads [from, from + count) as [T, count, headDim]. */
-export function headsOf(qkv: Tensor, from: number, count: number, headDim: number): Tensor {
+function headsOf(qkv: Tensor, from: number, count: number, headDim: number): Tensor {
   return qkv.view([qkv.shape[0]!, count, headDim], from * headDim, qkv.rowStride)
 }
 

@@ -6,7 +6,6 @@ import {
   evalRunSchema,
   generateRunSchema,
   pick,
-  type rewardSchema,
   sftRunSchema,
   trainRunSchema,
 } from './config/run.js'
@@ -46,8 +45,6 @@ export type DistillRun = z.output<typeof distillRunSchema>
 export type GenerateRun = z.output<typeof generateRunSchema>
 /** Which records of which file. */
 export type DatasetSpec = z.output<typeof datasetSchema>
-/** Rewards by name, with weights. */
-export type RewardSpec = z.output<typeof rewardSchema>
 
 /** Checks and completes what the commands read; each throws as {@link parseGRPOConfig} does. */
 export const parseTrainRun = (options: unknown): TrainRun => parseWith(trainRunSchema, options)

@@ -14,7 +14,7 @@ export function learningRateAt(update: number, totalSteps: number, settings: Sch
 }
 
 /** Updates of the warm-up. */
-export function warmupOf(totalSteps: number, { warmupSteps, warmupRatio }: ScheduleSettings): number {
+function warmupOf(totalSteps: number, { warmupSteps, warmupRatio }: ScheduleSettings): number {
   return warmupSteps > 0 ? warmupSteps : Math.ceil(totalSteps * warmupRatio)
 }
 

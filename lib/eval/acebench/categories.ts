@@ -1,5 +1,5 @@
 /** ACEBench's English categories, without the two that need a simulated user (`agent_*`). */
-export const normalCategories = [
+const normalCategories = [
   'normal_single_turn_single_function',
   'normal_single_turn_parallel_function',
   'normal_multi_turn_user_switch',
@@ -14,7 +14,7 @@ export const normalCategories = [
   'normal_atom_object_short',
 ] as const
 
-export const specialCategories = ['special_incomplete', 'special_error_param', 'special_irrelevant'] as const
+const specialCategories = ['special_incomplete', 'special_error_param', 'special_irrelevant'] as const
 
 export const categories = [...normalCategories, ...specialCategories] as const
 export type Category = (typeof categories)[number]

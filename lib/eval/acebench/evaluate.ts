@@ -74,7 +74,7 @@ function score(category: Category, judged: readonly Judged[], version: Version):
 }
 
 /** The question in a handler's form: the official prompt, or real turns with the functions in the system message or as tools. */
-export function aceQuestion(question: AceQuestion, handler: Handler, native: boolean): Question {
+function aceQuestion(question: AceQuestion, handler: Handler, native: boolean): Question {
   const { id, functions } = question
   if (handler === 'prompt') return { id, messages: acePrompt(question) }
   const described = functions.map(asSchema)

@@ -31,7 +31,7 @@ export function readFunctions(value: JsonValue | undefined): Pick<QuestionRecord
   return { functions, schemas: functions.map(readSchema) }
 }
 
-export function readId(record: JsonObject): string {
+function readId(record: JsonObject): string {
   const id = record.get('id')
   if (typeof id === 'string' && id !== '') return id
   throw new BadRecord('field', 'expected "id" to be a text')

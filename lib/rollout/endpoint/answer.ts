@@ -34,7 +34,7 @@ export function readAnswer(text: string): ChatAnswer {
 }
 
 /** The message of an error object, however it is nested. */
-export function errorMessage(error: JsonValue): string {
+function errorMessage(error: JsonValue): string {
   if (typeof error === 'string') return error
   const message = error instanceof Map ? error.get('message') : undefined
   return typeof message === 'string' ? message : printJson(error, { ensureAscii: false }).slice(0, 300)

@@ -16,7 +16,7 @@ export function completionOf({ content, reasoning, toolCalls }: ChatAnswer): str
 }
 
 /** Native calls as a `<tool_call>` block. */
-export function toolCallBlock(calls: readonly ChatToolCall[]): string {
+function toolCallBlock(calls: readonly ChatToolCall[]): string {
   const items = calls.map(({ name, arguments: args }) => {
     return `{"name": ${JSON.stringify(name)}, "arguments": ${isJson(args) ? args : JSON.stringify(args)}}`
   })

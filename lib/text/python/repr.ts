@@ -52,7 +52,7 @@ const shortEscapes: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': 
 const escaped = /[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu
 
 /** `str.__repr__`: single quotes unless only they occur inside; what cannot be printed is escaped. */
-export function reprString(text: string): string {
+function reprString(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
   const body = text.replace(escaped, (c) => shortEscapes[c] ?? hexEscape(c.codePointAt(0)!))
   return `${quote}${quote === "'" ? body.replaceAll("'", "\\'") : body}${quote}`
