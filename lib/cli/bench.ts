@@ -50,6 +50,7 @@ export interface OpsFlags {
   seconds?: number
   compare?: string
   html?: string
+  markdown?: boolean
   json?: boolean
 }
 
@@ -184,6 +185,7 @@ Examples:
     .option('--seconds <s>', 'time given to each measurement', parseNumber)
     .option('--compare <file>', 'an earlier --json of the same device: what has changed beyond noise')
     .option('--html <file>', 'write a page with the roofline')
+    .option('--markdown', 'print the table alone, for a page of documentation')
     .option('--json', 'print one line of JSON')
     .action(async (o: OpsFlags) => {
       const { runOpsCommand } = await import('./bench/ops-command.js')

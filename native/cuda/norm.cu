@@ -128,8 +128,10 @@ struct NormBackwardArguments {
   float* partial;  // [teams, width], or null without dw
 };
 
+// Two blocks an SM where a thread keeps up to 16 elements: without a bound the compiler holds w in
+// registers over all rows, and only one fits.
 template <typename T, int kTeam, int kWidth, int kKept>
-__global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
+__global__ void CG_LAUNCH_BOUNDS(kBlock, kWidth* kKept <= 16 && kWidth > 1 ? 2 : 1)
     rmsNormBackwardKernel(RowsOf<T> dy, RowsOf<T> s, RowsOf<T> dSum, RowsOf<T> dx,
                           NormBackwardArguments a) {
   constexpr int kTeams = kBlock / kTeam;

@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseClocks } from '../../lib/cli/bench/gpu-clocks.js'
 import { compareReports, formatComparison, readReport, verdictOf } from '../../lib/cli/bench/op-compare.js'
-import { formatOpBench } from '../../lib/cli/bench/op-table.js'
+import { formatOpBench, markdownOpBench } from '../../lib/cli/bench/op-table.js'
 import { benchOps, checkRow, type OpBenchReport, type OpBenchResult, rowsOf } from '../../lib/cli/bench/ops.js'
 import { rooflineOf } from '../../lib/cli/bench/roofline.js'
 import { rooflinePage } from '../../lib/cli/bench/roofline-page.js'
@@ -45,6 +45,7 @@ test('a benchmark states time hot and cold, noise, rates, bytes and the error ag
     assert.ok(Math.abs(t.gbPerSecond - bytes / t.median / 1000) < 1e-9 && t.roofShare > 0)
   }
   assert.match(formatOpBench(report), /rmsNorm +bf16/)
+  assert.is(markdownOpBench(report).split('\n').length, 2 + report.results.length)
 })
 
 test('an op that is wrong is not measured', async () => {

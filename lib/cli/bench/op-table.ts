@@ -75,6 +75,13 @@ export function opBenchNotes(report: OpBenchReport): string[] {
   ]
 }
 
+/** The report's table for a page of documentation. */
+export function markdownOpBench(report: OpBenchReport): string {
+  const { header, rows } = opBenchTable(report)
+  const cells = (list: readonly string[]) => `| ${list.join(' | ')} |`
+  return [cells(header), cells(header.map((_, i) => (i < 2 ? '---' : '---:'))), ...rows.map(cells)].join('\n')
+}
+
 /** The report as text for a terminal. */
 export function formatOpBench(report: OpBenchReport): string {
   const { header, rows } = opBenchTable(report)

@@ -112,7 +112,7 @@ interface Rig {
   shapes: OpShapes
   seconds: number
   /** null on an emulated device. */
-  clock: { roofs: RoofSamplers; flush: CacheFlush } | null
+  clock: { roofs: RoofSamplers; flush: CacheFlush; first: Roofs } | null
 }
 
 async function ratesOf(
@@ -120,11 +120,10 @@ async function ratesOf(
   { bytes, flops }: { bytes: number; flops: number },
   dtype: Float,
   { device, seconds }: Rig,
-  { roofs, flush }: NonNullable<Rig['clock']>,
+  { roofs, flush, first }: NonNullable<Rig['clock']>,
 ): Promise<OpRates> {
-  const before = await roofs.measure(1)
   const known = Number.isFinite(flops)
-  const bound = known && flops / before[dtype] > bytes / before.copy ? 'arithmetic' : 'memory'
+  const bound = known && flops / first[dtype] > bytes / first.copy ? 'arithmetic' : 'memory'
   const roof = bound === 'memory' ? roofs.copy : roofs[dtype]
   const { timing, hot, beside } = await timeCall(call, device, flush, seconds, [roof])
   const floors = beside[0]!.map((time) => {
@@ -165,6 +164,11 @@ async function measure(row: OpRow, dtype: Float, error: number, rig: Rig): Promi
   }
 }
 
+async function openClock(device: Device): Promise<NonNullable<Rig['clock']>> {
+  const roofs = await RoofSamplers.open(device)
+  return { roofs, flush: new CacheFlush(device), first: await roofs.measure() }
+}
+
 async function emptySync(device: Device): Promise<number> {
   const times: number[] = []
   for (let i = 0; i < 51; i++) {
@@ -187,7 +191,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
   const emulated = options.device === 'simt'
   if (emulated) process.env.CALLGRAD_SIMT ??= 'checked' // the fast build sees no memory accesses
   const device = openDevice(options.device ?? 'cpu')
-  const clock = emulated ? null : { roofs: await RoofSamplers.open(device), flush: new CacheFlush(device) }
+  const clock = emulated ? null : await openClock(device)
   const shapes = options.shapes ?? (emulated ? emulatedShapes : smollm2Shapes)
   const report: OpBenchReport = {
     version: 1,
@@ -197,7 +201,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
     cpu: cpus()[0]?.model ?? 'unknown',
     threads: native.threads(),
     node: process.version,
-    roofs: clock && (await clock.roofs.measure()),
+    roofs: clock?.first ?? null,
     emptySync: clock && (await emptySync(device)),
     clocks: device.name.startsWith('cuda') ? await gpuClocks(device.name) : null,
     results: [],
