@@ -13,9 +13,10 @@ export async function stepReached(run: string): Promise<number> {
   return step ?? 0
 }
 
-/** Seconds that the steps of a run took; a step that was lost to a kill is not in its log. */
-export function secondsOf(run: string): number {
-  return metricsOf(run).reduce((sum, line) => sum + (line.step_time ?? 0), 0)
+/** Seconds that the steps of a run took, up to the one of its checkpoint: a resume cuts later ones off and makes them again. */
+export function secondsOf(run: string, reached: number): number {
+  const kept = metricsOf(run).filter(({ step }) => step !== undefined && step <= reached)
+  return kept.reduce((sum, line) => sum + (line.step_time ?? 0), 0)
 }
 
 /** The lines of a run's metrics.jsonl; a last line that a kill cut off is left out. */

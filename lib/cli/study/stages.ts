@@ -111,7 +111,7 @@ function training(study: Study, key: string, seed: number): Stage {
       const step = await stepReached(run)
       const share = Math.min(1, step / steps)
       const unlike = share === 1 ? differencesOf(study, ref, run).map((one) => `; ${one}`) : []
-      return { share, detail: `step ${step} of ${steps}${unlike.join('')}`, minutes: secondsOf(run) / 60 }
+      return { share, detail: `step ${step} of ${steps}${unlike.join('')}`, minutes: secondsOf(run, step) / 60 }
     },
   }
 }

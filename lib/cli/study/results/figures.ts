@@ -82,7 +82,7 @@ function runningMean(points: Curve['points']): Curve['points'] {
 /** Shares over steps, a running mean of five steps each; the names stand below. */
 export function curvePlot(title: string, curves: readonly Curve[]): string {
   const [width, left, right, top, plot] = [720, 52, 20, 44, 240]
-  const rows = Math.ceil(curves.length / 3)
+  const rows = Math.ceil(curves.length / 2)
   const height = top + plot + 40 + 20 * rows
   const last = Math.max(2, ...curves.flatMap(({ points }) => points.map(({ x }) => x)))
   const x = (step: number) => left + ((width - left - right) * (step - 1)) / (last - 1)
@@ -98,7 +98,7 @@ export function curvePlot(title: string, curves: readonly Curve[]): string {
     seen.set(group, times + 1)
     const dash = times > 0 ? ` stroke-dasharray="${2 + 3 * times} 3"` : ''
     const path = runningMean(points).map((p) => `${at(x(p.x))},${at(y(p.y))}`)
-    const [lx, ly] = [left + (i % 3) * 220, top + plot + 44 + 20 * Math.floor(i / 3)]
+    const [lx, ly] = [left + (i % 2) * 330, top + plot + 44 + 20 * Math.floor(i / 2)]
     const stroke = `stroke="${colour}" stroke-width="2"${dash}`
     return [
       `<polyline points="${path.join(' ')}" fill="none" ${stroke}/>`,
