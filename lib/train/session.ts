@@ -58,3 +58,13 @@ export function totalStepsOf(
 ): number {
   return maxSteps > 0 ? maxSteps : Math.max(1, Math.ceil((numTrainEpochs * size) / perStep)) * updates
 }
+
+/**
+ * Ends the update after `step` for a figure that is not finite; `suspects` is what to look at besides the first weights.
+ *
+ * @throws Error (ERR_NONFINITE)
+ */
+export function stopAtNonFinite(step: number, what: string, suspects: string): never {
+  const advice = `nothing was changed by this step; look at ${suspects}, and at the weights that the run started from`
+  return fail('Error', 'ERR_NONFINITE', `[train] step ${step + 1}: ${what}; ${advice}`)
+}

@@ -1,4 +1,3 @@
-import { fail } from '../../errors.js'
 import type { WeightedReward } from '../../reward/types.js'
 import type { TrainerState } from '../checkpoint/state.js'
 import type { CheckpointContents } from '../checkpoint.js'
@@ -11,7 +10,7 @@ import { mismatchMetrics } from '../losses/mismatch.js'
 import { accumulateGradients, scoreSamples } from '../policy-gradient.js'
 import type { Reference } from '../reference.js'
 import { learningRateAt } from '../schedule.js'
-import { saveMasters } from '../session.js'
+import { saveMasters, stopAtNonFinite } from '../session.js'
 import type { TrainerParts } from '../trainer.js'
 import { type DrawnPrompt, encodePrompt, type PromptCodec } from './prompts.js'
 import { collectSamples, type RolloutSource } from './rollouts.js'
@@ -25,6 +24,9 @@ export interface GRPOParts extends TrainerParts<GRPOConfig> {
   source: RolloutSource
   reference: Reference | null
 }
+
+/** Where to look when a figure is not finite. */
+const suspects = 'learningRate and maxGradNorm, at the rewards'
 
 /** Where a run stands: what a checkpoint keeps beside weights and moments. */
 export interface GRPOProgress {
@@ -70,10 +72,10 @@ export class GRPORun implements Stepper {
 
     model.params.zeroGrad()
     const gradients = await stopwatch.time('forward_backward', () => accumulateGradients(model.params, groups, config))
-    if (gradients.culprit) this.stopAtNonFinite(gradients.culprit)
+    if (gradients.culprit) stopAtNonFinite(this.step, gradients.culprit, suspects)
     const learningRate = learningRateAt(this.step, totalSteps, config)
     const gradNorm = await stopwatch.time('optimizer', () => optimizer.update(learningRate))
-    if (!Number.isFinite(gradNorm)) this.stopAtNonFinite(`the gradient norm is ${gradNorm}`)
+    if (!Number.isFinite(gradNorm)) stopAtNonFinite(this.step, `the gradient norm is ${gradNorm}`, suspects)
     this.commit(fresh)
 
     this.parts.folder.completions((fresh?.lines ?? []).map((line) => ({ step: this.step, ...line })))
@@ -204,12 +206,6 @@ export class GRPORun implements Stepper {
     const updates = config.updatesPerGeneration * config.numIterations
     const remaining = update === 0 ? 0 : 1 - update / updates
     return (position - remaining * config.promptsPerStep) / order.size
-  }
-
-  private stopAtNonFinite(what: string): never {
-    const advice =
-      'nothing was changed by this step; look at learningRate and maxGradNorm, at the rewards, and at the weights that the run started from'
-    return fail('Error', 'ERR_NONFINITE', `[train] step ${this.step + 1}: ${what}; ${advice}`)
   }
 }
 

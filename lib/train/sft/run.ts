@@ -1,5 +1,4 @@
 import { type ItemizedBatch, packSequences, planSequences } from '../../batch.js'
-import { fail } from '../../errors.js'
 import { forwardLogprobs } from '../../nn/forward.js'
 import type { TrainerState } from '../checkpoint/state.js'
 import type { CheckpointContents } from '../checkpoint.js'
@@ -8,7 +7,7 @@ import { drawExamples, skippedNotes } from '../draw.js'
 import type { Stepper } from '../loop.js'
 import { sftLoss } from '../losses/sft.js'
 import { learningRateAt } from '../schedule.js'
-import { saveMasters } from '../session.js'
+import { saveMasters, stopAtNonFinite } from '../session.js'
 import type { TrainerParts } from '../trainer.js'
 import type { Lesson, LessonEncoder } from './encode.js'
 
@@ -17,6 +16,9 @@ export interface SFTParts extends TrainerParts<SFTConfig> {
   maxTokens: number
   encode: LessonEncoder
 }
+
+/** Where to look when a figure is not finite. */
+const suspects = 'learningRate and maxGradNorm'
 
 /** Where a run stands. */
 export interface SFTProgress {
@@ -47,10 +49,10 @@ export class SFTRun implements Stepper {
     const draw = this.draw()
     model.params.zeroGrad()
     const { loss, entropy } = await stopwatch.time('forward_backward', () => this.accumulate(draw.drawn))
-    if (!Number.isFinite(loss)) this.stopAtNonFinite(`the loss is ${loss}`)
+    if (!Number.isFinite(loss)) stopAtNonFinite(this.step, `the loss is ${loss}`, suspects)
     const learningRate = learningRateAt(this.step, totalSteps, config)
     const gradNorm = await stopwatch.time('optimizer', () => optimizer.update(learningRate))
-    if (!Number.isFinite(gradNorm)) this.stopAtNonFinite(`the gradient norm is ${gradNorm}`)
+    if (!Number.isFinite(gradNorm)) stopAtNonFinite(this.step, `the gradient norm is ${gradNorm}`, suspects)
     const tokens = draw.drawn.reduce((sum, lesson) => sum + lesson.tokens.length, 0)
     const { step, tokensSeen } = this.progress
     this.progress = { step: step + 1, position: draw.position, tokensSeen: tokensSeen + tokens }
@@ -112,12 +114,6 @@ export class SFTRun implements Stepper {
       scores.dispose()
     }
     return out
-  }
-
-  private stopAtNonFinite(what: string): never {
-    const advice =
-      'nothing was changed by this step; look at learningRate and maxGradNorm, and at the weights that the run started from'
-    return fail('Error', 'ERR_NONFINITE', `[train] step ${this.step + 1}: ${what}; ${advice}`)
   }
 }
 
