@@ -56,13 +56,18 @@ export async function countCall(
     barriers: sum('barriers'),
     launches: sum('launches'),
     uncertain: sum('uncertain'),
-    h100Microseconds: 1e6 * kernels.reduce((all, k) => all + h100LowerBound(k, shareOf(flops, kernels, k)), 0),
+    h100Microseconds: h100Microseconds(kernels, flops),
     kernels,
   }
 }
 
-/** The op's operations for the kernel that has most threads, unless tensor cores do them. */
+/** Microseconds below which an H100 SXM cannot run these kernels one after another, for an op of `flops` operations. */
+export const h100Microseconds = (kernels: readonly KernelCounts[], flops: number): number =>
+  1e6 * kernels.reduce((all, k) => all + h100LowerBound(k, shareOf(flops, kernels, k)), 0)
+
+/** The op's operations for the kernel that reads most, from memory and shared memory, unless tensor cores do them. */
 function shareOf(flops: number, kernels: readonly KernelCounts[], kernel: KernelCounts): number {
   if (!Number.isFinite(flops) || kernels.some((k) => k.mma > 0)) return 0
-  return kernels.reduce((a, b) => (b.threads > a.threads ? b : a)) === kernel ? flops : 0
+  const reads = (k: KernelCounts) => k.readSectors + k.sharedWaves
+  return kernels.reduce((a, b) => (reads(b) > reads(a) ? b : a)) === kernel ? flops : 0
 }

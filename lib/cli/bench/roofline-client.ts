@@ -9,9 +9,11 @@ export const rooflineClient = `
   const output = document.getElementById('point');
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const short = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 });
+  const isPower = (t) => Math.abs(Math.log10(t) - Math.round(Math.log10(t))) < 1e-6;
   const roofs = Object.values(ceilings);
   const highest = Math.max(...roofs);
-  const lowX = Math.min(0.05, ...points.map((p) => p.intensity / 2));
+  const below = (v) => 10 ** Math.floor(Math.log10(v)); // uPlot counts its ticks from the lower end
+  const lowX = below(Math.min(0.1, ...points.map((p) => p.intensity)));
   const highX = Math.max(10 * highest / bandwidth, ...points.map((p) => 2 * p.intensity));
   // corners of the roofs among the points, ascending
   const places = [
@@ -21,7 +23,7 @@ export const rooflineClient = `
   const of = (dtype) => places.map((p) => p.dtype === dtype ? p.rate : null);
   const roof = (peak) => x.map((i) => Math.min(peak, i * bandwidth));
   const rates = points.map((p) => p.rate);
-  const lowY = Math.min(...rates, lowX * bandwidth) / 2;
+  const lowY = below(Math.min(...rates, lowX * bandwidth));
 
   const draw = () => {
     const axis = { stroke: css('--muted'), grid: { stroke: css('--grid'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' };
@@ -32,11 +34,26 @@ export const rooflineClient = `
       c.save();
       c.font = 11 * devicePixelRatio + 'px system-ui, sans-serif';
       c.fillStyle = css('--ink');
+      c.textAlign = 'left';
+      c.textBaseline = 'alphabetic';
+      // beside, above or below its point, where no other name or point is; else hovering tells
+      const scale = devicePixelRatio, high = 12 * scale;
+      const taken = points.map((p) => {
+        const [px, py] = [u.valToPos(p.intensity, 'x', true), u.valToPos(p.rate, 'y', true)];
+        return [px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale];
+      });
+      const free = (r) => r[0] >= u.bbox.left && r[2] <= u.bbox.left + u.bbox.width
+        && taken.every((o) => r[2] <= o[0] || r[0] >= o[2] || r[3] <= o[1] || r[1] >= o[3]);
       for (const p of points) {
-        const at = u.valToPos(p.intensity, 'x', true);
-        const right = at > u.bbox.left + 0.85 * u.bbox.width;
-        c.textAlign = right ? 'right' : 'left';
-        c.fillText(p.label, at + (right ? -7 : 7) * devicePixelRatio, u.valToPos(p.rate, 'y', true) + 4 * devicePixelRatio);
+        const [px, py] = [u.valToPos(p.intensity, 'x', true), u.valToPos(p.rate, 'y', true)];
+        const wide = c.measureText(p.label).width, gap = 6 * scale;
+        const places = [
+          [px + gap, py - high / 2], [px - gap - wide, py - high / 2], [px - wide / 2, py - gap - high], [px - wide / 2, py + gap],
+        ];
+        const place = places.find(([l, t]) => free([l, t, l + wide, t + high]));
+        if (!place) continue;
+        taken.push([place[0], place[1], place[0] + wide, place[1] + high]);
+        c.fillText(p.label, place[0], place[1] + high * 0.8);
       }
       c.restore();
     };
@@ -63,8 +80,8 @@ export const rooflineClient = `
         y: { distr: 3, range: () => [lowY, highest * 2] },
       },
       axes: [
-        { ...axis, size: 44, label: 'FLOP/byte', labelSize: 16, labelFont: '12px system-ui, sans-serif', values: (u, ticks) => ticks.map((t) => t == null || Math.log10(t) % 1 ? '' : short.format(t)) },
-        { ...axis, size: 60, label: 'GFLOP/s', labelSize: 16, labelFont: '12px system-ui, sans-serif', values: (u, ticks) => ticks.map((t) => t == null || Math.log10(t) % 1 ? '' : short.format(t)) },
+        { ...axis, filter: (u, ticks) => ticks, size: 44, label: 'FLOP/byte', labelSize: 16, labelFont: '12px system-ui, sans-serif', values: (u, ticks) => ticks.map((t) => t != null && isPower(t) ? short.format(t) : '') },
+        { ...axis, filter: (u, ticks) => ticks, size: 60, label: 'GFLOP/s', labelSize: 16, labelFont: '12px system-ui, sans-serif', values: (u, ticks) => ticks.map((t) => t != null && isPower(t) ? short.format(t) : '') },
       ],
       series: [{}, ...Object.keys(ceilings).map(line), dots('f32', '--c0'), dots('bf16', '--c1')],
       hooks: { draw: [names], setCursor: [show] },

@@ -7,6 +7,9 @@ import type { OpBenchReport } from './ops.js'
 import { rooflineOf } from './roofline.js'
 import { rooflineClient } from './roofline-client.js'
 
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
+const swatch = (color: string) => html`<li><i class="${color}" style="display:inline-block;margin-right:6px"></i>`
+
 const numeric = /^[-–]?[\d.,e+-]*\s*[%x]?$/
 
 function tableOf({ header, rows }: { header: readonly string[]; rows: readonly string[][] }): Markup {
@@ -27,11 +30,9 @@ export function rooflinePage(report: OpBenchReport): string {
   const body = html`<div class="stack" style="margin-top:20px">
     <figure class="card"><figcaption><h3>Roofline</h3><p class="quiet">${reading}</p></figcaption>
       <div id="roofline" class="plot" style="min-height:320px"></div>
-      <ul class="legend"><li><i class="k0"></i>f32</li><li><i class="k1"></i>bf16</li>${Object.entries(
-        data.ceilings,
-      ).map(
-        ([name, rate]) => html`<li>${name}: ${rate.toPrecision(3)} GFLOP/s</li>`,
-      )}<li>memory: ${data.bandwidth.toPrecision(3)} GB/s</li></ul>
+      <ul class="legend">${swatch('k0')}f32</li>${swatch('k1')}bf16</li>${Object.entries(data.ceilings).map(
+        ([name, rate]) => html`<li>${name}: ${whole.format(rate)} GFLOP/s</li>`,
+      )}<li>memory: ${whole.format(data.bandwidth)} GB/s</li></ul>
       <p class="quiet"><output id="point"></output>&nbsp;</p></figure>
     <section class="card">${tableOf(opBenchTable(report))}
       ${opBenchNotes(report).map((note) => html`<p class="quiet">${note}</p>`)}
