@@ -179,14 +179,14 @@ function evaluation(study: Study, ref: ModelRef, what: EvaluationName, questions
     needs: ref.training === null ? [] : [modelName(ref)],
     expectedMinutes: study.evaluations[what]!.minutes,
     async state() {
-      const made = readJson<KeptResult & { samples?: number }>(result)
+      const made = readJson<KeptResult & { samples?: number; stored?: number }>(result)
       const same = made !== null && JSON.stringify(made.study?.args) === JSON.stringify(args)
       const whole = same && (await isOf(made, model)) && spec.answered(made.samples) > 0
       const stored = Math.max(0, lineCount(spec.store))
       return {
         share: whole ? 1 : 0,
         detail: whole ? `${spec.answered(made.samples)} questions` : `${stored} questions answered`,
-        minutes: (made?.seconds ?? 0) / 60,
+        minutes: made?.stored ? 0 : (made?.seconds ?? 0) / 60, // of the last session alone, where there were several
       }
     },
   }

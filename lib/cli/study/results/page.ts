@@ -145,7 +145,9 @@ function costs(models: readonly ModelResults[]): string[] {
   const rows = models.flatMap(({ label, seeds }) =>
     seeds.flatMap(({ seed, minutes, machines, differs }) => {
       if (Object.keys(minutes).length === 0) return []
-      const spent = Object.entries(minutes).map(([what, time]) => `${what} ${time.toFixed(1)}`)
+      const spent = Object.entries(minutes).map(([what, time]) =>
+        time > 0 ? `${what} ${time.toFixed(1)}` : `${what} not known: stopped and resumed`,
+      )
       const where = machines.length > 0 ? machines.join('; ') : 'not noted'
       return [[label, seed === null ? '' : String(seed), spent.join(', '), where, differs.join('; ') || 'none']]
     }),
