@@ -7,6 +7,7 @@
 //   npm run test:emulated -- --root DIR     the parity of that folder, as `npm run parity -- --root DIR` prints it
 //
 // The first takes a minute and a half of one core, and the build, where it is not up to date, a few minutes more.
+// The model is compared with the cpu of the checkout's own addon, which set-up must have brought up to date.
 // Where nvcc or the emulator is absent a line says so, and the exit code is 0.
 
 import { spawnSync } from 'node:child_process'
