@@ -120,10 +120,13 @@ export const rows: OpRow[] = [
       dtypes: floats,
       inputs: (m, s) => ({ x: m.normal([s.rows, 2 * s.intermediate]), into: m.normal([2 * s.intermediate], 'f32') }),
     },
-    cases: cases((t, n) => ({
-      name: '',
-      inputs: { x: normal([t, n], t + n), into: f32(normal([n], n)) },
-    })),
+    cases: [
+      ...cases((t, n) => ({
+        name: '',
+        inputs: { x: normal([t, n], t + n), into: f32(normal([n], n)) },
+      })),
+      { name: '70 rows of 1,025', inputs: { x: normal([70, 1025], 3), into: f32(normal([1025], 4)) } },
+    ],
     reference: reference.columnSum,
   },
   {
