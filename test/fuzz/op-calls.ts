@@ -226,6 +226,7 @@ const tables: Record<string, [input: string, column: number][]> = {
   linearLogprob: [['targets', 0]],
   linearLogprobBackward: [['targets', 0]],
   rope: [['positions', 0]],
+  grpoLoss: [['offsets', 0]],
   kvWrite: [['slots', 0]],
   kvRead: [['slots', 0]],
   decodeSlots: [['ownLens', 0]],

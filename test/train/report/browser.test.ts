@@ -79,6 +79,7 @@ check('a comparison: tables, curves, and what two models get right, filtered', a
       assert.is(await shown(page).count(), 1)
       await shown(page).locator('summary').click()
       const answers = shown(page).locator('.answers pre')
+      await answers.first().waitFor() // written when the row opens
       assert.is(await answers.count(), 2)
       const said = (await answers.first().textContent())!
       for (const text of ["</script><script>alert('pwned')</script>", '<img src=x', 'because 59'])
@@ -100,6 +101,7 @@ check('a comparison: tables, curves, and what two models get right, filtered', a
       assert.ok((await count(page, 'both')) + (await count(page, 'b')) + (await count(page, 'neither')) < all)
       await page.check('input[value="neither"]')
       await shown(page).first().locator('summary').click()
+      await shown(page).first().locator('h4').first().waitFor()
       assert.match((await shown(page).first().textContent())!, 'Question')
       // a series leaves its chart and comes back
       const button = page.locator('.legend button').first()
