@@ -10,6 +10,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "ops/op_table.h"
+
 // Inlined always: these functions are compiled for several instruction sets of one program.
 #ifdef __CUDACC__
 #define CG_GRPO __host__ __device__ __forceinline__
@@ -185,6 +187,44 @@ CG_GRPO Clipped clippedAt(const Settings& s, double advantage, double ratio) {
 // A completion's row of `stats`.
 enum Stat { kLoss, kTokens, kKl, kLowClipped, kHighClipped, kCispoClipped, kPhi, kStats };
 
+// An update's vectors, a number a token. Null where not given: the ratio is then 1, KL 0, the
+// weight 1, and every token counts.
+struct Vectors {
+  const float *logprob, *old, *reference, *weight;
+  const uint8_t* mask;
+  float *loss, *dLogprob;
+
+  CG_GRPO Token at(int64_t t) const {
+    const float now = logprob[t];
+    return {now, old ? old[t] : now, reference ? reference[t] : now, weight ? weight[t] : 1.0f,
+            !mask || mask[t] != 0};
+  }
+};
+
+CG_GRPO void countClipped(double* total, const Settings& s, const Completion& c, double ratio) {
+  const Clipped clipped = clippedAt(s, c.advantage, ratio);
+  total[kLowClipped] += clipped.low;
+  total[kHighClipped] += clipped.high;
+  total[kCispoClipped] += clipped.cispo;
+}
+
+// Writes the loss and the gradient of token t, and adds it to the completion's totals, which are in
+// the order of Stat.
+CG_GRPO void finishToken(double* total, const Settings& s, const Completion& c, const Vectors& v,
+                         int64_t t, const Token& token) {
+  TokenResult r{};
+  if (token.counts) {
+    const double ratio = ratioOf(s, c, token);
+    r = tokenOf(s, c, token, ratio);
+    total[kLoss] += r.loss;
+    total[kTokens] += 1;
+    total[kKl] += r.kl;
+    if (!s.sequenceLevel) countClipped(total, s, c, ratio);
+  }
+  v.loss[t] = float(r.loss);
+  v.dLogprob[t] = float(r.gradient);
+}
+
 // Attributes of the op, in declared order.
 enum Attr {
   kTokenWeight,
@@ -224,6 +264,18 @@ inline Settings settingsOf(const double* attr) {
   s.kNeg = attr[kKNeg];
   s.lambdaNeg = attr[kLambdaNeg];
   return s;
+}
+
+// Of the op's inputs and outputs, in declared order. Without a KL term the reference is not read.
+inline Vectors vectorsOf(const OpCall& call) {
+  const auto given = [&](int i) { return call.in[i].present() ? call.in[i].as<float>() : nullptr; };
+  return {given(0),
+          given(3),
+          call.attr[kBeta] > 0 ? given(4) : nullptr,
+          given(6),
+          call.in[5].present() ? call.in[5].as<uint8_t>() : nullptr,
+          call.out[0].as<float>(),
+          call.out[1].as<float>()};
 }
 
 }  // namespace callgrad::grpo

@@ -30,20 +30,6 @@ namespace {
 constexpr int kBlock = 256, kWarps = kBlock / kWarp;
 constexpr int kKept = 2048;  // tokens in shared memory between the two walks: 40 KB
 
-struct Vectors {
-  const float *logprob, *old, *reference, *weight;  // null where not given
-  const uint8_t* mask;
-  const float* advantage;
-  float *loss, *dLogprob, *stats;
-  int64_t statsStride;
-
-  CG_DEVICE grpo::Token at(int64_t t) const {
-    const float now = logprob[t];
-    return {now, old ? old[t] : now, reference ? reference[t] : now, weight ? weight[t] : 1.0f,
-            !mask || mask[t] != 0};
-  }
-};
-
 // Sums over the block in a fixed order; every thread gets them. Ends with a barrier.
 template <int kCount>
 CG_DEVICE void blockSums(double (&v)[kCount]) {
@@ -72,8 +58,9 @@ CG_DEVICE bool offsetsFit(const int32_t* offsets, int64_t i, int64_t completions
 }
 
 __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
-    grpoLossKernel(Vectors v, const int32_t* offsets, int64_t completions, int64_t tokens,
-                   grpo::Settings s, ErrorSlot errors) {
+    grpoLossKernel(grpo::Vectors v, const float* advantage, RowsOf<float> stats,
+                   const int32_t* offsets, int64_t completions, int64_t tokens, grpo::Settings s,
+                   ErrorSlot errors) {
   const int64_t i = blockIdx.x;
   if (!offsetsFit(offsets, i, completions, tokens, errors) || completions == 0) return;
   const int64_t begin = offsets[i], end = offsets[i + 1], first = begin + threadIdx.x;
@@ -93,54 +80,25 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
     blockSums(all);
     sums = {all[0], all[1], all[2], all[3], all[4], all[5]};
   }
-  const grpo::Completion c = grpo::completionOf(s, v.advantage[i], sums);
+  const grpo::Completion c = grpo::completionOf(s, advantage[i], sums);
 
   double total[grpo::kPhi] = {};
-  const auto look = [&](double ratio) {
-    const grpo::Clipped clipped = grpo::clippedAt(s, c.advantage, ratio);
-    total[grpo::kLowClipped] += clipped.low;
-    total[grpo::kHighClipped] += clipped.high;
-    total[grpo::kCispoClipped] += clipped.cispo;
-  };
-  for (int64_t t = first; t < end; t += kBlock) {
-    const grpo::Token token = twice && t - begin < kKept ? kept[t - begin] : v.at(t);
-    grpo::TokenResult r{};
-    if (token.counts) {
-      const double ratio = grpo::ratioOf(s, c, token);
-      r = grpo::tokenOf(s, c, token, ratio);
-      total[grpo::kLoss] += r.loss;
-      total[grpo::kTokens] += 1;
-      total[grpo::kKl] += r.kl;
-      if (!s.sequenceLevel) look(ratio);
-    }
-    v.loss[t] = float(r.loss);
-    v.dLogprob[t] = float(r.gradient);
-  }
-  if (s.sequenceLevel && threadIdx.x == 0) look(c.ratio);
+  for (int64_t t = first; t < end; t += kBlock)
+    grpo::finishToken(total, s, c, v, t, twice && t - begin < kKept ? kept[t - begin] : v.at(t));
+  if (s.sequenceLevel && threadIdx.x == 0) grpo::countClipped(total, s, c, c.ratio);
   blockSums(total);
   if (threadIdx.x != 0) return;
-  float* stats = v.stats + i * v.statsStride;
-  for (int k = 0; k < grpo::kPhi; k++) stats[k] = float(total[k]);
-  stats[grpo::kPhi] = float(c.phi);
+  float* row = stats.at(i);
+  for (int k = 0; k < grpo::kPhi; k++) row[k] = float(total[k]);
+  row[grpo::kPhi] = float(c.phi);
 }
 
 Status grpoLoss(const OpCall& c, KernelContext& context) {
   const int64_t tokens = c.in[0].shape[0], completions = c.in[2].shape[0];
-  const grpo::Settings s = grpo::settingsOf(c.attr);
-  const auto given = [&](int i) { return c.in[i].present() ? c.in[i].as<float>() : nullptr; };
-  const Vectors v{c.in[0].as<float>(),
-                  given(3),
-                  s.beta > 0 ? given(4) : nullptr,
-                  given(6),
-                  c.in[5].present() ? c.in[5].as<uint8_t>() : nullptr,
-                  c.in[2].as<float>(),
-                  c.out[0].as<float>(),
-                  c.out[1].as<float>(),
-                  c.out[2].as<float>(),
-                  c.out[2].rowStride};
   return launch(*context.gpu, "grpoLoss", grpoLossKernel,
-                dim3(unsigned(completions ? completions : 1)), dim3(kBlock), 0, v,
-                c.in[1].as<int32_t>(), completions, tokens, s, *context.deviceErrors);
+                dim3(unsigned(completions ? completions : 1)), dim3(kBlock), 0, grpo::vectorsOf(c),
+                c.in[2].as<float>(), wholeRows<float>(c.out[2]), c.in[1].as<int32_t>(), completions,
+                tokens, grpo::settingsOf(c.attr), *context.deviceErrors);
 }
 
 }  // namespace
