@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/gemm_tile.h"
+#include "cpu/kernels/transpose.h"
 
 namespace callgrad::cpu::CG_ISA {
 namespace {
@@ -44,35 +45,14 @@ void packStep(const From* first, const From* second, int64_t columns, BFloat16* 
 
 // to[s * kPanel + c] = words[c][s] for 16 columns and 16 steps.
 using Words = uint32_t[16];
-inline void transpose16(const Words* words, uint32_t* to) {
+inline void transposeWords(const Words* words, uint32_t* to) {
 #if defined(__AVX512F__)
-  __m512i r[16], t[16];
+  __m512i t[16];
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(words[i]);
+  for (int i = 0; i < 16; i++) t[i] = _mm512_loadu_si512(words[i]);
+  transpose16(t);
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  // r[4 q + j]: column j of each 128-bit lane for rows 4 q … 4 q + 3
-#pragma GCC unroll 16
-  for (int q = 0; q < 16; q += 4) {
-    r[q] = _mm512_unpacklo_epi64(t[q], t[q + 2]);
-    r[q + 1] = _mm512_unpackhi_epi64(t[q], t[q + 2]);
-    r[q + 2] = _mm512_unpacklo_epi64(t[q + 1], t[q + 3]);
-    r[q + 3] = _mm512_unpackhi_epi64(t[q + 1], t[q + 3]);
-  }
-#pragma GCC unroll 16
-  for (int j = 0; j < 4; j++) {
-    const __m512i low0 = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88),
-                  high0 = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd),
-                  low1 = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88),
-                  high1 = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
-    _mm512_storeu_si512(to + j * kPanel, _mm512_shuffle_i32x4(low0, low1, 0x88));
-    _mm512_storeu_si512(to + (4 + j) * kPanel, _mm512_shuffle_i32x4(high0, high1, 0x88));
-    _mm512_storeu_si512(to + (8 + j) * kPanel, _mm512_shuffle_i32x4(low0, low1, 0xdd));
-    _mm512_storeu_si512(to + (12 + j) * kPanel, _mm512_shuffle_i32x4(high0, high1, 0xdd));
-  }
+  for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + i * kPanel, t[i]);
 #else
   for (int s = 0; s < 16; s++)
     for (int c = 0; c < 16; c++) to[s * kPanel + c] = words[c][s];
@@ -96,7 +76,7 @@ void packPanel(const From* from, int64_t stride, int64_t depth, int64_t columns,
           if (n < chunk) memset(words[c], 0, sizeof(Words));
           convert(from + (c0 + c) * stride + d0, n, reinterpret_cast<T*>(words[c]));
         }
-        transpose16(words, reinterpret_cast<uint32_t*>(to) + c0);
+        transposeWords(words, reinterpret_cast<uint32_t*>(to) + c0);
       }
     } else {
       for (int64_t s = 0; s < steps; s++) {
