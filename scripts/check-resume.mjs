@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { random } from './support/random.mjs'
 
 const child = fileURLToPath(new URL('support/resume-run.mjs', import.meta.url))
 
@@ -28,17 +29,6 @@ function readArguments() {
       throw new Error(`--${name}: expected a whole number, got ${values[name]}`)
   }
   return { ...numbers, dtype }
-}
-
-/** Numbers in [0, 1) from a seed (mulberry32), so that a failing instant can be tried again. */
-function generator(seed) {
-  let state = (seed ^ 0x9e3779b9) >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 /** Runs the training; kills it `killAfter` ms after it began. Resolves to how it ended and how long it trained. */
@@ -96,7 +86,7 @@ async function main() {
     return 2
   }
   const root = mkdtempSync(join(tmpdir(), 'callgrad-resume-'))
-  const random = generator(options.seed)
+  const draw = random(options.seed ^ 0x9e3779b9)
   let failed = 0
   let killed = 0
   try {
@@ -105,7 +95,7 @@ async function main() {
     console.log(`A run of ${options.steps} updates takes ${Math.round(peaceful.milliseconds)} ms.`)
     for (let kill = 1; killed < options.kills; kill++) {
       const folder = join(root, `kill-${kill}`)
-      const first = await run(folder, options, random() * peaceful.milliseconds)
+      const first = await run(folder, options, draw() * peaceful.milliseconds)
       // It may have been quicker than the peaceful one: that was no kill.
       if (!first.killed) {
         rmSync(folder, { recursive: true })

@@ -16,23 +16,13 @@ import { parseArgs } from 'node:util'
 import { allMutants, buildMutants } from './mutants/build.mjs'
 import { Worker } from './mutants/worker.mjs'
 import { SetupError } from './support/exec.mjs'
+import { random } from './support/random.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const page = join(root, 'docs', 'mutants.md')
 const marker = '<!-- written by `npm run mutants -- --write` -->'
 const leastProbes = 12 // that reach a mutant and are tried on it, however long they take
 const secondsPerMutant = 15
-
-/** A generator of reproducible numbers below 1 (mulberry32). */
-function random(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 function options() {
   const { values } = parseArgs({
