@@ -35,7 +35,7 @@ export class Worker {
 
   /** Runs one case: `{ failed, seconds, reached }`; a crash or a hang of `limit` seconds is a failure too. */
   async probe(id, probe, limit) {
-    this.child.stdin.write(`${JSON.stringify({ id, probes: [probe] })}\n`)
+    this.child.stdin.write(`${JSON.stringify({ id, probe })}\n`)
     const result = await this.#line(limit)
     if (result.lost) {
       this.stop()
@@ -43,7 +43,6 @@ export class Worker {
       await this.start()
       return { failed: result.lost, seconds: limit }
     }
-    await this.#line(60) // done
     return result
   }
 

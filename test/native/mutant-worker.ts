@@ -5,10 +5,10 @@ import { conformanceRows } from '../../lib/conformance/rows.js'
 import * as checks from '../../lib/conformance/suite.js'
 import { testDevice } from '../support/device.js'
 
-// Runs single cases of the conformance suite against one mutant after the other, for scripts/mutants.mjs. One JSON object a line:
-//   in   { id, probes }        id -1: no mutant
-//   out  { probe, seconds, reached, failed }   after each probe, `reached` only for id -1; stops at the first that fails
-//   out  { done: true }
+// Runs cases of the conformance suite against one mutant after the other, for scripts/mutants.mjs. One JSON object a line:
+//   out  { probes }                        once: every case there is
+//   in   { id, probe }                     id -1: no mutant
+//   out  { seconds, reached, failed }      for each; `reached` only for id -1
 
 /** A case of a row and what is done with it. */
 export interface Probe {
@@ -58,24 +58,20 @@ const rows = await conformanceRows()
 say({ probes: probesOf(rows) })
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { id, probes } = JSON.parse(line) as { id: number; probes: Probe[] }
-  for (const probe of probes) {
-    select(id)
-    const start = performance.now()
-    let failed: string | null = null
-    try {
-      await run(rows.get(probe.op)!, probe)
-    } catch (error) {
-      failed = String((error as Error).message)
-        .split('\n', 3)
-        .join(' ')
-        .slice(0, 300)
-    }
-    const places = id < 0 ? { reached: reached() } : {}
-    select(-1)
-    say({ probe, seconds: (performance.now() - start) / 1000, failed, ...places })
-    if (failed !== null && id >= 0) break
+  const { id, probe } = JSON.parse(line) as { id: number; probe: Probe }
+  select(id)
+  const start = performance.now()
+  let failed: string | null = null
+  try {
+    await run(rows.get(probe.op)!, probe)
+  } catch (error) {
+    failed = String((error as Error).message)
+      .split('\n', 3)
+      .join(' ')
+      .slice(0, 300)
   }
-  say({ done: true })
+  const places = id < 0 ? { reached: reached() } : {}
+  select(-1)
+  say({ seconds: (performance.now() - start) / 1000, failed, ...places })
 }
 closeSync(switches)
