@@ -1,14 +1,5 @@
-// Tool-N1's reward, for replies that end. v0 looks at the calls only and does not mind what follows them, so a model trained by it alone
-// unlearns to stop: a reply that is cut at the limit is worth nothing here.
+// 1 for exactly the right calls, credit by argument for the others, 0 for a reply that does not end.
 
-import { toolCallReward } from 'callgrad'
+import { mustEnd, partialCreditReward } from 'callgrad'
 
-const v0 = toolCallReward('v0')
-
-/** @type {import('callgrad').RewardFunction} */
-export async function exactAndEnded(sample) {
-  const score = await v0(sample)
-  if (sample.finishReason === 'stop' || score === null) return score
-  const details = typeof score === 'number' ? {} : score
-  return { ...details, reward: 0, explain: 'the reply does not end' }
-}
+export const partial = mustEnd(partialCreditReward())

@@ -63,7 +63,7 @@ export function readTruth(truth: Truth): ParsedCall[] {
   })
 }
 
-function toParsedCall(call: ToolCall | ParsedCall): ParsedCall {
+export function toParsedCall(call: ToolCall | ParsedCall): ParsedCall {
   return { name: fromPlain(call.name), arguments: fromPlain(call.arguments) }
 }
 

@@ -6,8 +6,8 @@ import { sloppyTeacher } from '../../data/synthetic/teacher.js'
 import { syntheticTokenizer } from '../../data/synthetic/tokenizer.js'
 import { createModel, type Model } from '../../model.js'
 import type { DecoderConfig } from '../../nn/config.js'
+import { mustEnd } from '../../reward/ended.js'
 import { toolCallReward } from '../../reward/tool-call.js'
-import type { RewardFunction } from '../../reward/types.js'
 import { Tokenizer } from '../../text/tokenizer.js'
 import { GRPOTrainer } from '../../train/grpo.js'
 import { SFTTrainer } from '../../train/sft.js'
@@ -48,17 +48,6 @@ function freshModel({ model: { initStd, ...shape }, seed, dtype }: QuickstartSet
     padTokenId,
   }
   return createModel(config, { dtype, seed, initStd, tokenizer: files })
-}
-
-/**
- * Tool-N1's reward v0 for replies that end. v0 looks at the last call only, so a model paid by it alone unlearns to stop: what
- * it writes after the call costs nothing.
- */
-const exactAndEnded: RewardFunction = async (sample) => {
-  const score = await toolCallReward('v0')(sample)
-  if (sample.finishReason === 'stop' || score === null) return score
-  const details = typeof score === 'number' ? {} : score
-  return { ...details, reward: 0, explain: 'the reply does not end' }
 }
 
 /** Makes the model and the tasks. */
@@ -106,7 +95,7 @@ export async function prepare(settings: QuickstartSettings, folder: string, json
       const trainer = new GRPOTrainer({
         model,
         dataset: practice,
-        reward: { name: 'v0', fn: exactAndEnded },
+        reward: { name: 'v0', fn: mustEnd(toolCallReward('v0')) },
         config,
         evaluate: trainerEvaluation(model, heldOut.slice(0, 100), sampling),
         ...view.hooks,
