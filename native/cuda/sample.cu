@@ -1,14 +1,14 @@
 // Drawing tokens from logits without sorting the vocabulary.
 //
-// logits f32 [B, V], strided; one block of kBlock threads takes a row, which stays in L2 between
-// the passes: maximum and argmax, sum of exponentials, then only what the settings need. All
-// filters keep a prefix of one ranking (logit descending, index ascending), so together they are
-// one cut: a logit and an index. A prefix of given count (top-k) or mass (top-p) is found by
-// bisecting a threshold on the logit, one counting pass a step, until at most kFew elements lie
-// between the bounds; those alone are put in order, in shared memory. Sums are taken per thread in
-// index order, then in float64 over the block in a fixed tree, so a draw depends on the row, its
-// key and its position only. The token is where the cumulative mass, in index order, passes a
-// uniform number from Philox.
+// logits f32 [B, V], strided; one block of threads takes a row (1,024, or 128 where the row is no
+// longer than 1,024), which stays in L2 between the passes: maximum and argmax, sum of
+// exponentials, then only what the settings need. All filters keep a prefix of one ranking (logit
+// descending, index ascending), so together they are one cut: a logit and an index. A prefix of
+// given count (top-k) or mass (top-p) is found by bisecting a threshold on the logit, one counting
+// pass a step, until at most kFew elements lie between the bounds; those alone are put in order, in
+// shared memory. Sums are taken per thread in index order, then in float64 over the block in a
+// fixed tree, so a draw depends on the row, its key and its position only. The token is where the
+// cumulative mass, in index order, passes a uniform number from Philox.
 //
 // Limited by L2 latency at few rows (one block a row), by L2 bandwidth at many: 4 V bytes a pass; 3
 // passes greedy or unfiltered, about 12 more for each of top-k and top-p.
@@ -25,9 +25,11 @@
 namespace callgrad::gpu {
 namespace {
 
-constexpr int kBlock = 1024, kWarps = kBlock / kWarp;
-constexpr int kMostTiles = 1024;  // of kBlock logits: a million
+constexpr int kLargeBlock = 1024, kSmallBlock = 128;
+constexpr int kMostWarps = kLargeBlock / kWarp;
+constexpr int kMostTiles = 1024;  // of kLargeBlock logits: a million
 constexpr int kFew = 1024;        // elements that one round in shared memory puts in order
+constexpr int kShortRow = 1024;   // most logits that a small block takes
 constexpr int kStepsByDistance = 16;
 constexpr int kNoIndex = 0x7fffffff;
 
@@ -52,9 +54,9 @@ CG_DEVICE bool earlier(const Cut& a, const Cut& b) {
 }
 
 struct Shared {
-  double mass[kWarps];
-  int count[kWarps];
-  float value[kWarps];
+  double mass[kMostWarps];
+  int count[kMostWarps];
+  float value[kMostWarps];
   double tileMass[kMostTiles];
   Cut few[kFew];
   int fewCount;
@@ -67,7 +69,10 @@ struct Measure {
 };
 
 // One row, seen by all threads of its block. Every method is called by all of them.
+template <int kBlock>
 class Row {
+  static constexpr int kWarps = kBlock / kWarp;
+
  public:
   CG_DEVICE Row(const float* logits, int n, float scale, Shared& shared)
       : logits_(logits), n_(n), scale_(scale), shared_(shared) {}
@@ -300,7 +305,8 @@ class Row {
   Shared& shared_;
 };
 
-CG_DEVICE Cut cutOf(Row& row, int n, const Cut& first, const Settings& s) {
+template <int kBlock>
+CG_DEVICE Cut cutOf(Row<kBlock>& row, int n, const Cut& first, const Settings& s) {
   Cut cut{-INFINITY, kNoIndex};
   if (s.topK > 0 && s.topK < n) cut = row.prefix(s.topK, INFINITY, cut, first.logit);
   if (s.topP < 1)
@@ -313,6 +319,7 @@ CG_DEVICE Cut cutOf(Row& row, int n, const Cut& first, const Settings& s) {
   return cut;
 }
 
+template <int kBlock>
 __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
     sampleKernel(const float* logits, int64_t stride, int n, const int32_t* keys,
                  const int32_t* positions, Settings s, int32_t* token, float* logprob,
@@ -320,7 +327,7 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   CG_SHARED(Shared, shared);
   const int64_t r = blockIdx.x;
   const float* x = logits + r * stride;
-  Row row(x, n, s.scale, shared);
+  Row<kBlock> row(x, n, s.scale, shared);
   const Cut first = row.first();
   if (!(fabsf(row.max()) < INFINITY)) {  // NaN, +inf, or nothing finite
     if (threadIdx.x == 0) {
@@ -344,16 +351,19 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
 
 Status sample(const OpCall& c, KernelContext& context) {
   const TensorView& logits = c.in[0];
-  if (logits.shape[1] > int64_t(kMostTiles) * kBlock)
-    return error(Code::kShape, "expected at most %d logits a row, got %ld", kMostTiles * kBlock,
-                 long(logits.shape[1]));
+  const int64_t n = logits.shape[1];
+  if (n > int64_t(kMostTiles) * kLargeBlock)
+    return error(Code::kShape, "expected at most %d logits a row, got %ld",
+                 kMostTiles * kLargeBlock, long(n));
   const double temperature = c.attr[0], minP = c.attr[3];
   const Settings s{temperatureScale(temperature), temperature == 0, int64_t(c.attr[1]), c.attr[2],
                    minP > 0 ? std::log(minP) : -HUGE_VAL};
-  return launch(*context.gpu, "sample", sampleKernel, dim3(unsigned(logits.shape[0])), dim3(kBlock),
-                0, logits.as<float>(), logits.rowStride, int(logits.shape[1]),
-                c.in[1].as<int32_t>(), c.in[2].as<int32_t>(), s, c.out[0].as<int32_t>(),
-                c.out[1].as<float>(), *context.deviceErrors);
+  const bool small = n <= kShortRow;
+  return launch(
+      *context.gpu, "sample", small ? sampleKernel<kSmallBlock> : sampleKernel<kLargeBlock>,
+      dim3(unsigned(logits.shape[0])), dim3(small ? kSmallBlock : kLargeBlock), 0,
+      logits.as<float>(), logits.rowStride, int(n), c.in[1].as<int32_t>(), c.in[2].as<int32_t>(), s,
+      c.out[0].as<int32_t>(), c.out[1].as<float>(), *context.deviceErrors);
 }
 
 }  // namespace
