@@ -3,6 +3,8 @@
 //
 //   npm run parity -- --root DIR [--models DIR] [--data DIR] [--device D] [FAMILY…]
 //
+// FAMILY: kernels, e2e (all of its folders), e2e_grpo_0.0_1 (one of them) and so on; default all.
+//
 // One JSON line per family that DIR holds, {"family", "cases", "failed", "max_error", "seconds"}, after at most ten
 // lines that show failures. Exit 1 when anything failed or DIR holds no known family, 2 for wrong arguments.
 
@@ -31,6 +33,12 @@ function readArguments() {
   }
 }
 
+/** Whether FAMILY names this one: `e2e` is all of its folders, `e2e_grpo_0.0_1` one of them; `wider`: or a family inside this one. */
+function isWanted(wanted, family, wider = false) {
+  const within = (inner, outer) => inner === outer || inner.startsWith(`${outer}_`)
+  return wanted.length === 0 || wanted.some((name) => within(family, name) || (wider && within(name, family)))
+}
+
 async function main() {
   const given = readArguments()
   if (!given) return 2
@@ -44,8 +52,9 @@ async function main() {
   let known = 0
   let failed = 0
   for (const module of await parityModules()) {
-    if (given.wanted.length > 0 && !module.families.some((family) => given.wanted.includes(family))) continue
+    if (!module.families.some((family) => isWanted(given.wanted, family, true))) continue
     for (const result of await runModule(module, root, options)) {
+      if (!isWanted(given.wanted, result.family)) continue
       known++
       failed += result.failed
       for (const line of reportLines(result)) console.log(line)

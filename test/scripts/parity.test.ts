@@ -29,6 +29,15 @@ test('a folder that holds what was expected: one JSON line a family, exit 0', ()
   for (const { max_error, seconds } of families) assert.ok(max_error > 0 && max_error < 1e-4 && seconds > 0)
 })
 
+test('one family of those that are there', () => {
+  const { status, lines } = parity('--root', goldens, 'trl_golden')
+  assert.is(status, 0)
+  assert.equal(
+    lines.map((line) => JSON.parse(line).family),
+    ['trl_golden'],
+  )
+})
+
 test('a case that differs and one that cannot be read are failures, shown and counted', () => {
   const root = join(folder, 'broken')
   mkdirSync(join(root, 'kernels'), { recursive: true })
