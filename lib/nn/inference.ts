@@ -11,8 +11,6 @@ import type { LayerParams, ParamStore } from './params.js'
 export class Workspace {
   /** [T, D] the residual stream, updated in place. */
   readonly h: Tensor
-  /** [T, D] what a block adds to it. */
-  readonly branch: Tensor
   /** [T, D] after a norm. */
   readonly normed: Tensor
   readonly qkv: Tensor // [T, (Hq + 2 Hkv) * headDim]
@@ -44,7 +42,6 @@ export class Workspace {
     const width = (hq + 2 * hkv) * headDim
     const heads = (from: number, count: number) => own(this.qkv.view([rows, count, headDim], from * headDim, width))
     this.h = make(within?.h, rows, hiddenSize)
-    this.branch = make(within?.branch, rows, hiddenSize)
     this.normed = make(within?.normed, rows, hiddenSize)
     this.qkv = make(within?.qkv, rows, width)
     this.q = heads(0, hq)
@@ -87,30 +84,24 @@ export function runLayers(
   embedding(params.get('embed').plain!, tokens, { out: { y: w.h } })
   let index = 0
   for (const layer of params.layers()) {
-    if (index === 0) normalise(w, layer.inputNorm.plain!, config)
-    else addNormalise(w, layer.inputNorm.plain!, config)
+    normalise(w, layer.inputNorm.plain!, config)
     linear(w.normed, layer.qkv.forward!, { bias: layer.qkvBias?.plain ?? null, out: { y: w.qkv } })
     headNorms(w, layer, config)
     rope(w.qk, positions, table)
     const last = keysOnly && index === config.numLayers - 1
     attend(index++, w, last)
     if (last) return
-    linear(w.attended, layer.out.forward!, { out: { y: w.branch } })
-    addNormalise(w, layer.postNorm.plain!, config)
+    linear(w.attended, layer.out.forward!, { residual: w.h, out: { y: w.h } })
+    normalise(w, layer.postNorm.plain!, config)
     linear(w.normed, layer.gateUp.forward!, { out: { y: w.gateUp } })
     swiglu(w.gate, w.up, { out: { y: w.product } })
-    linear(w.product, layer.down.forward!, { out: { y: w.branch } })
+    linear(w.product, layer.down.forward!, { residual: w.h, out: { y: w.h } })
   }
-  addNormalise(w, params.get('norm').plain!, config)
+  normalise(w, params.get('norm').plain!, config)
 }
 
 function normalise(w: Workspace, weight: Tensor, { rmsNormEps: eps }: DecoderConfig): void {
   rmsNorm(w.h, weight, { eps, out: { y: w.normed, rstd: w.rstd } })
-}
-
-/** h += branch, then the norm of the sum. */
-function addNormalise(w: Workspace, weight: Tensor, { rmsNormEps: eps }: DecoderConfig): void {
-  rmsNorm(w.h, weight, { residual: w.branch, eps, out: { y: w.normed, rstd: w.rstd, sum: w.h } })
 }
 
 /** Qwen3's norms over each query and key head, in place. */

@@ -33,54 +33,38 @@ export function embedding(weight: Param, ids: Tensor, tape: Tape | null): Variab
   return y
 }
 
-/** y = x Wᵀ + b: [T, N]. */
-export function linear(x: Variable, weight: Param, bias: Param | null, tape: Tape | null): Variable {
-  const y = new Variable(linearOp(x.value, weight.forward!, { bias: bias?.plain ?? null }))
+/** y = x Wᵀ + b + residual: [T, N]. */
+export function linear(
+  x: Variable,
+  weight: Param,
+  { bias = null, residual = null }: { bias?: Param | null; residual?: Variable | null },
+  tape: Tape | null,
+): Variable {
+  const options = { bias: bias?.plain ?? null, residual: residual?.value ?? null }
+  const y = new Variable(linearOp(x.value, weight.forward!, options))
   tape?.record([x.value], () =>
     y.withGrad((dy) => {
       linearBackwardWeight(dy, x.value, weight.grad!)
       if (bias) columnSum(dy, bias.grad!)
       x.accumulate(linearBackwardInput(dy, weight.backward!))
+      residual?.accumulate(dy)
     }),
   )
   return y
 }
 
-/** RMSNorm of x [T, D]. */
+/** RMSNorm of x [T, D]. What already flows back to x, past the norm, is added to in the norm's backward. */
 export function rmsNorm(x: Variable, weight: Param, eps: number, tape: Tape | null): Variable {
   const { y, rstd } = rmsNormOp(x.value, weight.plain!, { eps })
   const out = new Variable(y)
   tape?.record([x.value, rstd], () =>
-    out.withGrad((dy) => x.accumulate(rmsNormBackward(dy, x.value, weight.plain!, rstd, { dw: weight.grad! }))),
+    out.withGrad((dy) => {
+      const through = (dSum: Tensor | null) =>
+        x.accumulate(rmsNormBackward(dy, x.value, weight.plain!, rstd, { dw: weight.grad!, dSum }))
+      if (!x.withGrad(through)) through(null)
+    }),
   )
   return out
-}
-
-/**
- * sum = x + branch, y = RMSNorm(sum): the residual connection and the norm that follows it, in one pass.
- * The gradients of x and branch are one tensor.
- */
-export function addRmsNorm(
-  x: Variable,
-  branch: Variable,
-  weight: Param,
-  eps: number,
-  tape: Tape | null,
-): { y: Variable; sum: Variable } {
-  const forward = rmsNormOp(x.value, weight.plain!, { residual: branch.value, eps })
-  const y = new Variable(forward.y)
-  const sum = new Variable(forward.sum)
-  tape?.record([forward.sum, forward.rstd], () => {
-    const through = (dy: Tensor, dSum: Tensor | null) => {
-      const dx = rmsNormBackward(dy, forward.sum, weight.plain!, forward.rstd, { dw: weight.grad!, dSum })
-      x.accumulate(dx)
-      branch.accumulate(dx)
-    }
-    y.withGrad((dy) => {
-      if (!sum.withGrad((dSum) => through(dy, dSum))) through(dy, null)
-    })
-  })
-  return { y, sum }
 }
 
 /** silu(gate) * up of a fused [T, 2F]: [T, F]. */

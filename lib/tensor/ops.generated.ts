@@ -485,7 +485,7 @@ export function packWeight(
 }
 
 /**
- * y = x W^T + b, summed in fp32 and rounded once. A row of y does not depend on how many rows x has, nor on whether w is packed.
+ * y = x W^T + b + residual, summed in fp32 in this order and rounded once. A row of y does not depend on how many rows x has, nor on whether w is packed. y may be the residual.
  *
  * @param x [T, K] (or more dimensions whose trailing sizes make K) (f32 or bf16)
  * @param w [N, K], plain or packed (f32 or bf16)
@@ -498,6 +498,8 @@ export function linear(
   options: {
     /** [N] (f32 or bf16) */
     bias?: Tensor | null
+    /** [T, N], of x's dtype (f32 or bf16) */
+    residual?: Tensor | null
     /** y in fp32 whatever x's dtype (logits); default 0 */
     f32Output?: boolean
     /** Tensors to write instead of new ones. */
@@ -509,8 +511,9 @@ export function linear(
   args[1] = id(x, 'linear', 'x')
   args[2] = id(w, 'linear', 'w')
   args[3] = optionalId(options.bias, 'linear', 'bias')
-  args[4] = options.f32Output ? 1 : options.f32Output === undefined ? 0 : 0
-  args[5] = optionalId(options.out?.y, 'linear', 'out.y')
+  args[4] = optionalId(options.residual, 'linear', 'residual')
+  args[5] = options.f32Output ? 1 : options.f32Output === undefined ? 0 : 0
+  args[6] = optionalId(options.out?.y, 'linear', 'out.y')
   native.run(18)
   return result(0, device, options.out?.y)
 }

@@ -389,34 +389,45 @@ Status gemm(Gpu& gpu, const char* name, const Product<float>& p, const Epilogue&
 
 // ---- the epilogue of plain products -------------------------------------------------------------
 
-// C = tile + bias, or C += tile; f32 or bf16.
+// C = tile + bias + residual, or C += tile; f32 or bf16.
 struct StoreTile {
   void* c;
   int64_t stride;
-  const void* bias;  // [N] of C's operands' dtype, or null
-  bool halfBias, halfC, accumulate;
-  bool wide;  // rows of C can be written 4 elements at a time
+  const void* bias;      // [N] of C's operands' dtype, or null
+  const void* residual;  // [M, N] of the same, or null; may be C
+  int64_t residualStride;
+  bool half;  // bias and residual are bf16
+  bool halfC, accumulate;
+  bool wide;  // rows of C and residual can be accessed 4 elements at a time
 
   CG_DEVICE float biasAt(int64_t column) const {
     if (!bias) return 0;
-    return halfBias ? toFloat(static_cast<const BFloat16*>(bias)[column])
-                    : static_cast<const float*>(bias)[column];
+    return half ? toFloat(static_cast<const BFloat16*>(bias)[column])
+                : static_cast<const float*>(bias)[column];
+  }
+
+  template <int kCount, typename T>
+  CG_DEVICE static void add(float (&v)[kCount], const T* p) {
+    float old[kCount];
+    if constexpr (kCount == 1)
+      old[0] = toFloat(*p);
+    else
+      load<kCount>(old, p);
+    CG_UNROLL
+    for (int i = 0; i < kCount; i++) v[i] += old[i];
   }
 
   template <typename T, int kCount>
-  CG_DEVICE void put(T* to, const float* from, int64_t column) const {
+  CG_DEVICE void put(T* to, const float* from, int64_t row, int64_t column) const {
     float v[kCount];
     CG_UNROLL
     for (int i = 0; i < kCount; i++) v[i] = from[i] + biasAt(column + i);
-    if (accumulate) {
-      float old[kCount];
-      if constexpr (kCount == 1)
-        old[0] = toFloat(*to);
-      else
-        load<kCount>(old, to);
-      CG_UNROLL
-      for (int i = 0; i < kCount; i++) v[i] += old[i];
+    if (residual) {
+      const int64_t at = row * residualStride + column;
+      half ? add(v, static_cast<const BFloat16*>(residual) + at)
+           : add(v, static_cast<const float*>(residual) + at);
     }
+    if (accumulate) add(v, to);
     if constexpr (kCount == 1)
       *to = fromFloat<T>(v[0]);
     else
@@ -432,10 +443,10 @@ struct StoreTile {
       T* to = static_cast<T*>(c) + (tile.row + r) * stride + tile.column + q;
       const float* from = tile.at(r) + q;
       if (wide && q + 4 <= tile.columns) {
-        put<T, 4>(to, from, tile.column + q);
+        put<T, 4>(to, from, tile.row + r, tile.column + q);
       } else {
         for (int k = 0; k < 4 && q + k < tile.columns; k++)
-          put<T, 1>(to + k, from + k, tile.column + q + k);
+          put<T, 1>(to + k, from + k, tile.row + r, tile.column + q + k);
       }
     }
   }
@@ -446,17 +457,26 @@ struct StoreTile {
   }
 };
 
+// Whether rows can be accessed 4 elements at a time.
+inline bool rowsOfQuads(const TensorView& x) {
+  const unsigned bytes = 4 * unsigned(dtypeSize(x.dtype));
+  return !x.present() || (reinterpret_cast<uintptr_t>(x.data) % bytes == 0 && x.rowStride % 4 == 0);
+}
+
 inline StoreTile storeTo(const TensorView& c, bool accumulate = false,
-                         const TensorView& bias = TensorView::absent()) {
-  const unsigned bytes = 4 * unsigned(dtypeSize(c.dtype));
-  const bool wideRows = reinterpret_cast<uintptr_t>(c.data) % bytes == 0 && c.rowStride % 4 == 0;
+                         const TensorView& bias = TensorView::absent(),
+                         const TensorView& residual = TensorView::absent()) {
+  const auto given = [](const TensorView& x) { return x.present() ? x.data : nullptr; };
+  const auto half = [](const TensorView& x) { return x.present() && x.dtype == DType::kBF16; };
   return {c.data,
           c.rowStride,
-          bias.present() ? bias.data : nullptr,
-          bias.present() && bias.dtype == DType::kBF16,
+          given(bias),
+          given(residual),
+          residual.rowStride,
+          half(bias) || half(residual),
           c.dtype == DType::kBF16,
           accumulate,
-          wideRows};
+          rowsOfQuads(c) && rowsOfQuads(residual)};
 }
 
 }  // namespace callgrad::gpu

@@ -29,7 +29,7 @@ Status linear(const OpCall& c, KernelContext& context) {
   return withType(x.dtype, [&]<typename T>(T) {
     const Product<T> p{innerContiguous<T>(x), innerContiguous<T>(w), x.shape[0], w.shape[0],
                        w.shape[1]};
-    return gemm(*context.gpu, "linear", p, storeTo(y, false, c.in[2]));
+    return gemm(*context.gpu, "linear", p, storeTo(y, false, c.in[2], c.in[3]));
   });
 }
 

@@ -36,13 +36,17 @@ Status inferPackWeight(const OpCall& c, OutputSpec* out, const DeviceTraits& dev
 
 // x and dy count as matrices: trailing dimensions ([T, heads, headDim]) are one row.
 Status inferLinear(const OpCall& c, OutputSpec* out, const DeviceTraits& device) {
-  const TensorView &x = c.in[0], &w = c.in[1], &bias = c.in[2];
+  const TensorView &x = c.in[0], &w = c.in[1], &bias = c.in[2], &residual = c.in[3];
   CG_RETURN_IF_ERROR(expectRows("x", x));
   CG_RETURN_IF_ERROR(expectWeight("w", w, -1, x.rowSize(), false, device));
   CG_RETURN_IF_ERROR(expectSameDType("x", x, "w", w));
   if (bias.present()) {
     CG_RETURN_IF_ERROR(expectShape("bias", bias, {w.shape[0]}));
     CG_RETURN_IF_ERROR(expectSameDType("x", x, "bias", bias));
+  }
+  if (residual.present()) {
+    CG_RETURN_IF_ERROR(expectShape("residual", residual, {x.shape[0], w.shape[0]}));
+    CG_RETURN_IF_ERROR(expectSameDType("x", x, "residual", residual));
   }
   CG_RETURN_IF_ERROR(expectFits(x.shape[0], w.shape[0]));
   out[0].set(c.attr[0] != 0 ? DType::kF32 : x.dtype, {x.shape[0], w.shape[0]});
@@ -100,7 +104,7 @@ double inputBytes(const OpCall& c, int inputs) {
 }
 Cost costPack(const OpCall& c) { return {bytesOf(c.in[0]) + bytesOf(c.out[0]), 0}; }
 Cost costLinear(const OpCall& c) {
-  return {inputBytes(c, 3) + bytesOf(c.out[0]),
+  return {inputBytes(c, 4) + bytesOf(c.out[0]),
           2.0 * double(c.in[0].shape[0]) * double(c.in[1].numel())};
 }
 Cost costBackwardWeight(const OpCall& c) {
@@ -131,12 +135,12 @@ void declareMatmulOps(std::vector<OpDecl>& t) {
        costPack});
   t.push_back(
       {"linear",
-       "y = x W^T + b, summed in fp32 and rounded once. A row of y does not depend on how many "
-       "rows x has, nor "
-       "on whether w is packed.",
+       "y = x W^T + b + residual, summed in fp32 in this order and rounded once. A row of y does "
+       "not depend on how many rows x has, nor on whether w is packed. y may be the residual.",
        {{"x", kFloatBits, kStrided, "[T, K] (or more dimensions whose trailing sizes make K)"},
         {"w", kFloatBits, kStrided | kPacked, "[N, K], plain or packed"},
-        {"bias", kFloatBits, kOptional, "[N]"}},
+        {"bias", kFloatBits, kOptional, "[N]"},
+        {"residual", kFloatBits, kOptional | kStrided, "[T, N], of x's dtype"}},
        {{"y", "[T, N], of x's dtype or f32"}},
        {{"f32Output", AttrKind::kBool, 0, "y in fp32 whatever x's dtype (logits)"}},
        inferLinear,

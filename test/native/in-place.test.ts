@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { normal } from '../../lib/conformance/row.js'
-import { add, copy, rmsNorm, rmsNormBackward, swiglu, swigluBackward } from '../../lib/tensor/ops.generated.js'
+import { add, copy, linear, rmsNorm, rmsNormBackward, swiglu, swigluBackward } from '../../lib/tensor/ops.generated.js'
 import { type Tensor, tensor } from '../../lib/tensor/tensor.js'
 import { testDevice } from '../support/device.js'
 
@@ -25,6 +25,19 @@ test('add into either summand', async () => {
   const c = fresh(1)
   add(c, b, { out: { y: b } })
   await same(b, expected)
+})
+
+test('linear into its residual, of a depth that is summed in one piece and in several', async () => {
+  for (const dtype of ['bf16', 'f32'] as const) {
+    for (const depth of [width, 4200]) {
+      const make = (shape: number[], seed: number) =>
+        tensor(normal(shape, seed).values, shape, { device: testDevice, dtype })
+      const [x, w, residual] = [make([rows, depth], 1), make([70, depth], 2), make([rows, 70], 3)]
+      const expected = linear(x, w, { residual })
+      linear(x, w, { residual, out: { y: residual } })
+      await same(residual, expected)
+    }
+  }
 })
 
 test('rmsNorm into x, its sum into the residual', async () => {

@@ -28,11 +28,13 @@ export function product(a: Operand, b: Operand, m: number, n: number, depth: num
 }
 
 export function linear({ inputs, attrs }: Call, round: Round): Record<string, Values> {
-  const { x, w, bias } = inputs
+  const { x, w, bias, residual } = inputs
   const [t, n, k] = [rowsOf(x!), rowsOf(w!), columnsOf(w!)]
-  const y = product(plain(x!), flipped(w!), t, n, k).map(round)
   const stored = attrs.f32Output ? (v: number) => v : round
-  return { y: bias ? y.map((v, i) => stored(v + bias.values[i % n]!)) : y }
+  let y = product(plain(x!), flipped(w!), t, n, k).map(round)
+  if (bias) y = y.map((v, i) => stored(v + bias.values[i % n]!))
+  if (residual) y = y.map((v, i) => stored(v + residual.values[i]!))
+  return { y }
 }
 
 export function linearBackwardInput({ inputs }: Call, round: Round): Record<string, Values> {

@@ -35,6 +35,12 @@ const f32 = (input: Input): Input => ({ ...input, dtype: 'f32' })
 const linearCases: OpCase[] = [
   ...cases((t, n, k) => ({ name: '', inputs: inputsOf([['x', [t, k]], ['w', [n, k]]], t + n) })), // biome-ignore format: one line a case
   ...cases((t, n, k) => ({ name: 'bias', inputs: inputsOf([['x', [t, k]], ['w', [n, k]], ['bias', [n]]], t * n) })), // biome-ignore format: one line a case
+  ...cases((t, n, k) => ({ name: 'residual', inputs: inputsOf([['x', [t, k]], ['w', [n, k]], ['residual', [t, n]]], t + 2 * n) })), // biome-ignore format: one line a case
+  {
+    name: 'bias and residual, a depth of several pieces, f32 output',
+    inputs: inputsOf([['x', [5, 4200]], ['w', [70, 4200]], ['bias', [70]], ['residual', [5, 70]]], 8), // biome-ignore format: one line
+    attrs: { f32Output: true },
+  },
   ...cases((t, n, k) => ({
     name: 'f32 output',
     inputs: inputsOf([['x', [t, k]], ['w', [n, k]]], t + k), // biome-ignore format: one line
@@ -73,7 +79,7 @@ export const rows: OpRow[] = [
     },
     cases: linearCases,
     reference: reference.linear,
-    rowwise: ['x'],
+    rowwise: ['x', 'residual'],
   },
   {
     op: 'linearBackwardInput',

@@ -52,6 +52,7 @@ void panelTiles(const T* a, int64_t row, int64_t step, int64_t rows, const T* b,
       part.columns = std::min<int64_t>(target.columns - col, kTileColumns);
       if (part.from) part.from += begin * target.fromStride + col;
       if (part.bias) part.bias += col;
+      if (part.residual) part.residual += begin * target.residualStride + col;
       const T* from = b + col * kGroup<T>;
       int64_t ahead = 0;
       if (lines < kLines) {
@@ -73,6 +74,7 @@ void blockPanel(const Product<T, C>& p, const T* a, int64_t at, int64_t rows, in
   const T* b = p.b + panel * p.panelStride;
   C* c = p.c + at * p.cStride + column;
   const T* bias = p.bias ? p.bias + column : nullptr;
+  const T* residual = p.residual ? p.residual + at * p.residualStride + column : nullptr;
   const float* from = nullptr;
   int64_t fromStride = 0;
   if constexpr (std::is_same_v<C, float>) {
@@ -81,28 +83,30 @@ void blockPanel(const Product<T, C>& p, const T* a, int64_t at, int64_t rows, in
   const T* nextB = next * kPanel < p.n ? p.b + next * p.panelStride : nullptr;
   constexpr int64_t kDepth = kDepthSteps * kGroup<T>;
   if (p.depth <= kDepth)
-    return panelTiles<T, C>(a, p.a.row, p.a.step, rows, b, nextB, p.depth,
-                            {c, p.cStride, columns, from, fromStride, bias});
+    return panelTiles<T, C>(
+        a, p.a.row, p.a.step, rows, b, nextB, p.depth,
+        {c, p.cStride, columns, from, fromStride, bias, residual, p.residualStride});
 
-  // Partial sums of a long depth stay in fp32: in c itself, or beside it when c is bf16.
-  float partial[std::is_same_v<C, float> ? 1 : kBlockRows * kPanel];
+  // Partial sums of a long depth stay in fp32: in c itself, or beside it where c is bf16 or may be
+  // the residual.
+  float beside[kBlockRows * kPanel];
+  float* sums = beside;
+  int64_t sumsStride = kPanel;
+  if constexpr (std::is_same_v<C, float>) {
+    if (!p.residual) sums = c, sumsStride = p.cStride;
+  }
   for (int64_t d = 0; d < p.depth; d += kDepth) {
     const T* pieceA = a + d / kGroup<T> * p.a.step;
     const T* pieceB = b + d / kGroup<T> * kPanelStep<T>;
     const int64_t depth = std::min(kDepth, p.depth - d);
     if (d + depth == p.depth) {
       panelTiles<T, C>(pieceA, p.a.row, p.a.step, rows, pieceB, nextB, depth,
-                       {c, p.cStride, columns, from, fromStride, bias});
-    } else if constexpr (std::is_same_v<C, float>) {
-      panelTiles<T, C>(pieceA, p.a.row, p.a.step, rows, pieceB,
-                       pieceB + kDepth / kGroup<T> * kPanelStep<T>, depth,
-                       {c, p.cStride, columns, from, fromStride, nullptr});
-      from = c, fromStride = p.cStride;
+                       {c, p.cStride, columns, from, fromStride, bias, residual, p.residualStride});
     } else {
       panelTiles<T, float>(pieceA, p.a.row, p.a.step, rows, pieceB,
                            pieceB + kDepth / kGroup<T> * kPanelStep<T>, depth,
-                           {partial, kPanel, columns, from, fromStride, nullptr});
-      from = partial, fromStride = kPanel;
+                           {sums, sumsStride, columns, from, fromStride});
+      from = sums, fromStride = sumsStride;
     }
   }
 }

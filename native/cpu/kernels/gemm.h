@@ -26,7 +26,8 @@ RowBlocks<T> panelRows(const T* panels, int64_t depth) {
   return {panels, group, group * kPanel, kPanel, panelSize(kDTypeOf<T>, depth)};
 }
 
-// c [m, n] = (accumulate ? c : 0) + a [m, depth] b [depth, n] + bias [n]. accumulate needs fp32 c.
+// c [m, n] = (accumulate ? c : 0) + a [m, depth] b [depth, n] + bias [n] + residual [m, n].
+// accumulate needs fp32 c; residual may be c.
 template <typename T, typename C>
 struct Product {
   RowBlocks<T> a;
@@ -37,6 +38,8 @@ struct Product {
   int64_t cStride;
   bool accumulate = false;
   const T* bias = nullptr;
+  const T* residual = nullptr;
+  int64_t residualStride = 0;
 };
 
 // On all threads.

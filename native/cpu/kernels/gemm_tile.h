@@ -154,16 +154,18 @@ inline void storeRow(T* c, int64_t columns, const Reg (&acc)[NV]) {
   }
 }
 
-// acc = (from ? from : 0) + A B over `depth`; then bias is added and the tile stored, rounded once
-// to C's dtype. `from` (fp32, rows fromStride apart) continues a sum bit for bit where an earlier
-// call left it.
+// acc = (from ? from : 0) + A B over `depth`; then bias and residual are added and the tile stored,
+// rounded once to C's dtype. `from` (fp32, rows fromStride apart) continues a sum bit for bit where
+// an earlier call left it.
 template <typename T, typename C>
 struct TileTarget {
   C* c;
   int64_t cStride, columns;
   const float* from;
   int64_t fromStride;
-  const T* bias;
+  const T* bias = nullptr;
+  const T* residual = nullptr;
+  int64_t residualStride = 0;
 };
 
 template <int MR, int NV, typename T, typename C>
@@ -186,6 +188,15 @@ void tile(const TileOperands<T>& o, int64_t depth, const TileTarget<T, C>& t) {
     for (int i = 0; i < MR; i++)
 #pragma GCC unroll 8
       for (int v = 0; v < NV; v++) acc[i][v] += bias[v];
+  }
+  if (t.residual) {
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+      Reg residual[NV];
+      loadRow(t.residual + i * t.residualStride, t.columns, residual);
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; v++) acc[i][v] += residual[v];
+    }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < MR; i++) storeRow(t.c + i * t.cStride, t.columns, acc[i]);

@@ -2,6 +2,7 @@
 // memory, the rest is gemm.cpp's. The gradient of a weight packs both sides by rows: dy's panels
 // are read across, as dy^T.
 #include <algorithm>
+#include <cstring>
 
 #include "core/parallel.h"
 #include "cpu/kernels/families.h"
@@ -26,16 +27,27 @@ Status packWeight(const OpCall& c, KernelContext&) {
   return {};
 }
 
+// The residual is put into c and added to there.
+template <typename T>
+bool oneDnn(const Product<T, T>& p, KernelContext& context) {
+  constexpr DType dtype = kDTypeOf<T>;
+  if (p.a.blockRows || p.panelStride != panelSize(dtype, p.depth) || !oneDnnTakes(dtype))
+    return false;
+  if (p.residual && p.residual != p.c)
+    parallelFor(p.m, 64, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; r++)
+        memcpy(p.c + r * p.cStride, p.residual + r * p.residualStride, size_t(p.n) * sizeof(T));
+    });
+  const bool add = p.accumulate || p.residual;
+  return oneDnnProduct({dtype, dtype, p.m, p.n, p.depth, p.a.data, p.a.row, 1, p.b, 0, 0, p.c,
+                        p.cStride, add, p.bias},
+                       context.scratch);
+}
+
 // All products but logits (f32Output), which are always ours (onednn.h).
 template <typename T>
 void productOrOneDnn(const Product<T, T>& p, KernelContext& context) {
-  constexpr DType dtype = kDTypeOf<T>;
-  if (!p.a.blockRows && p.panelStride == panelSize(dtype, p.depth) && oneDnnTakes(dtype)) {
-    const OneDnnProduct q{dtype, dtype, p.m, p.n, p.depth,   p.a.data,     p.a.row, 1,
-                          p.b,   0,     0,   p.c, p.cStride, p.accumulate, p.bias};
-    if (oneDnnProduct(q, context.scratch)) return;
-  }
-  product(p, context);
+  if (!oneDnn(p, context)) product(p, context);
 }
 
 template <typename T, typename C>
@@ -49,6 +61,7 @@ void runLinear(const OpCall& c, KernelContext& context) {
   p.m = x.shape[0], p.n = n, p.depth = k;
   p.c = y.as<C>(), p.cStride = y.rowStride;
   p.bias = c.in[2].present() ? c.in[2].as<T>() : nullptr;
+  if (c.in[3].present()) p.residual = c.in[3].as<T>(), p.residualStride = c.in[3].rowStride;
   if constexpr (std::is_same_v<T, C>) {
     if (c.attr[0] == 0) return productOrOneDnn(p, context);
   }
