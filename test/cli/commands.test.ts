@@ -6,28 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkPage, openBrowser } from '../support/browser.js'
 import { runCallgrad as run, startCallgrad as start } from './support/callgrad.js'
-
-/** The smallest quickstart that goes through all its stages. */
-const tiny = [
-  'model.hiddenSize=32',
-  'model.intermediateSize=32',
-  'model.numLayers=1',
-  'model.numHeads=2',
-  'model.numKvHeads=1',
-  'model.headDim=16',
-  'tasks.sft=8',
-  'tasks.grpo=8',
-  'tasks.heldOut=4',
-  'sft.maxSteps=2',
-  'sft.warmupSteps=0',
-  'sft.examplesPerStep=2',
-  'grpo.maxSteps=2',
-  'grpo.warmupSteps=0',
-  'grpo.promptsPerStep=2',
-  'grpo.numGenerations=2',
-  'grpo.maxCompletionLength=8',
-  'grpo.evalSteps=1',
-].flatMap((setting) => ['--set', setting])
+import { tiny } from './support/tiny.js'
 
 /** The page as a reader's browser has it, where there is one. */
 async function inBrowser(file: string): Promise<void> {

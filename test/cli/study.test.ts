@@ -8,6 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { orphansOf } from '../../lib/cli/study/alone.js'
 import type { PlannedStage } from '../../lib/cli/study/plan.js'
+import { settings, tiny } from './support/tiny.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const bin = join(root, 'scripts/callgrad.mjs')
@@ -73,26 +74,8 @@ tables:
 
 /** A model of a few thousand weights with a tokenizer, made by the smallest quickstart. */
 async function prepare(folder: string): Promise<void> {
-  const sizes = ['hiddenSize=32', 'intermediateSize=32', 'numLayers=1', 'numHeads=2', 'numKvHeads=1', 'headDim=16']
-  const small = [
-    ...sizes.map((size) => `model.${size}`),
-    ...[
-      'tasks.sft=8',
-      'tasks.grpo=8',
-      'tasks.heldOut=4',
-      'sft.maxSteps=2',
-      'sft.warmupSteps=0',
-      'sft.examplesPerStep=2',
-    ],
-    ...[
-      'grpo.maxSteps=1',
-      'grpo.promptsPerStep=2',
-      'grpo.numGenerations=2',
-      'grpo.maxCompletionLength=8',
-      'grpo.evalSteps=0',
-    ],
-  ]
-  const made = await run(['quickstart', '--json', '--output', 'q', ...small.flatMap((one) => ['--set', one])], folder)
+  const once = settings('grpo.maxSteps=1', 'grpo.evalSteps=0')
+  const made = await run(['quickstart', '--json', '--output', 'q', ...tiny, ...once], folder)
   assert.is(made.code, 0, made.err)
   const [checkpoint] = readdirSync(join(folder, 'q/grpo/checkpoints'))
   cpSync(join(folder, 'q/grpo/checkpoints', checkpoint!), join(folder, 'model'), { recursive: true })
