@@ -34,6 +34,8 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
                   InstanceMethod("upload", &Addon::guarded<&Addon::upload>),
                   InstanceMethod("read", &Addon::guarded<&Addon::read>),
                   InstanceMethod("sync", &Addon::guarded<&Addon::sync>),
+                  InstanceMethod("startTimer", &Addon::guarded<&Addon::startTimer>),
+                  InstanceMethod("stopTimer", &Addon::guarded<&Addon::stopTimer>),
                   InstanceMethod("devices", &Addon::guarded<&Addon::devices>),
                   InstanceMethod("openDevice", &Addon::guarded<&Addon::open>),
                   InstanceMethod("memory", &Addon::guarded<&Addon::memory>),

@@ -80,6 +80,8 @@ class Addon : public Napi::Addon<Addon> {
 
   // deliveries.cpp
   Napi::Value sync(const Napi::CallbackInfo& info);
+  Napi::Value startTimer(const Napi::CallbackInfo& info);
+  Napi::Value stopTimer(const Napi::CallbackInfo& info);
   Napi::Value promiseOf(Napi::Env env, Napi::Value value, const char* where,
                         Device::Completion* done);
 

@@ -1,4 +1,4 @@
-// Promises that a device settles: reads and syncs.
+// Promises that a device settles: syncs and times.
 #include "bindings/deliveries.h"
 
 #include "bindings/addon.h"
@@ -88,6 +88,26 @@ Napi::Value Addon::sync(const Napi::CallbackInfo& info) {
   Device::Completion done;
   Napi::Value promise = promiseOf(env, env.Undefined(), "sync", &done);
   device->sync(std::move(done));
+  return promise;
+}
+
+Napi::Value Addon::startTimer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Device* device = deviceAt(env, numberAt(info, 0));
+  refuseWhileRecording(env, "startTimer", *device);
+  device->startTimer();
+  return env.Undefined();
+}
+
+// A promise of an array of one number, the microseconds.
+Napi::Value Addon::stopTimer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Device* device = deviceAt(env, numberAt(info, 0));
+  refuseWhileRecording(env, "stopTimer", *device);
+  Napi::Float64Array microseconds = Napi::Float64Array::New(env, 1);
+  Device::Completion done;
+  Napi::Value promise = promiseOf(env, microseconds, "stopTimer", &done);
+  device->stopTimer(microseconds.Data(), std::move(done));
   return promise;
 }
 

@@ -23,6 +23,17 @@ export class Device {
     return native.sync(this.index)
   }
 
+  /**
+   * Microseconds that what `queue` queues takes on the device: between two events of a GPU, by the clock of the stream's worker elsewhere
+   * (on `simt` that is the emulation's time). For one measurement at a time. Rejects as {@link Device.synchronize} does.
+   */
+  async time(queue: () => void): Promise<number> {
+    native.startTimer(this.index)
+    queue()
+    const [microseconds] = await native.stopTimer(this.index)
+    return microseconds!
+  }
+
   /** Memory figures in bytes. */
   memory(): MemoryInfo {
     return native.memory(this.index)

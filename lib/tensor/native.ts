@@ -90,6 +90,9 @@ interface NativeAddon {
   upload(id: number, data: NodeJS.TypedArray): void
   read(id: number): Promise<Float32Array | Uint16Array | Int32Array | Uint8Array>
   sync(device: number): Promise<void>
+  startTimer(device: number): void
+  /** One number: the microseconds. */
+  stopTimer(device: number): Promise<Float64Array>
   memory(device: number): MemoryInfo
   resetPeak(device: number): void
   setMemoryLimit(device: number, bytes: number): void

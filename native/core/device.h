@@ -62,6 +62,13 @@ class Device {
   virtual void read(const TensorView& from, void* to, Completion done) = 0;
   virtual void sync(Completion done) = 0;
 
+  // A stopwatch in stream order, for one measurement at a time: startTimer() is passed before what
+  // is queued next runs; stopTimer() writes the microseconds since then, once everything before it
+  // has run, to memory that lives until `done`. By the GPU's own events where there is one, else by
+  // the clock of the stream's worker. An error where nothing was started.
+  virtual void startTimer() = 0;
+  virtual void stopTimer(double* microseconds, Completion done) = 0;
+
   // Between the two, submitted ops are recorded and not run; uploads, reads and syncs are refused
   // by the caller. Every replay() runs them on the memory that they were recorded with, which the
   // caller keeps.
@@ -82,6 +89,10 @@ class Device {
  protected:
   bool recording_ = false;
 };
+
+inline Status timerNotStarted() {
+  return error(Code::kDevice, "expected startTimer before stopTimer");
+}
 
 inline Status OpTask::run() { return device->execute(op, call); }
 

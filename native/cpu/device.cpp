@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "core/host_memory.h"
 #include "core/host_scratch.h"
@@ -132,6 +134,30 @@ class CpuDevice final : public Device {
 
   void sync(Completion done) override { stream_.complete(nullptr, std::move(done)); }
 
+  void startTimer() override {
+    struct Start final : Stream::Task {
+      std::optional<Clock::time_point>* started;
+      Status run() override {
+        *started = Clock::now();
+        return {};
+      }
+    };
+    auto task = std::make_unique<Start>();
+    task->started = &started_;
+    stream_.enqueue(std::move(task));
+  }
+
+  void stopTimer(double* microseconds, Completion done) override {
+    auto work = [this, microseconds]() -> Status {
+      if (!started_) return timerNotStarted();
+      const std::chrono::duration<double, std::micro> passed = Clock::now() - *started_;
+      *microseconds = passed.count();
+      started_.reset();
+      return {};
+    };
+    stream_.complete(std::move(work), std::move(done));
+  }
+
   Status beginRecording() override {
     recorded_ = std::make_shared<CpuRecording>();
     recording_ = true;
@@ -160,6 +186,8 @@ class CpuDevice final : public Device {
   void drain() override { stream_.drain(); }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> started_;  // the worker's
   CpuTraits traits_;
   std::vector<Kernel> kernels_;
   HostScratch scratch_;

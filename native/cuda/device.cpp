@@ -93,6 +93,8 @@ class GpuDevice final : public Device {
   void upload(const TensorView& to, const void* from) override;
   void read(const TensorView& from, void* to, Completion done) override;
   void sync(Completion done) override;
+  void startTimer() override;
+  void stopTimer(double* microseconds, Completion done) override;
 
   Status beginRecording() override;
   std::shared_ptr<Recording> endRecording() override;
@@ -135,6 +137,8 @@ class GpuDevice final : public Device {
   ErrorSlot errors_{};
   uint64_t serial_ = 0;
   bool capturing_ = false;
+  EventHandle timerStart_ = nullptr, timerStop_ = nullptr;  // null until first used
+  bool timing_ = false;
   Staging uploads_, downloads_;
   size_t uploadSection_ = 0, uploadRooms_ = 0;
 
@@ -179,6 +183,8 @@ GpuDevice::~GpuDevice() {
     static_cast<void>(runtime_.synchronize(stream_));  // a lost device has nothing left to wait for
     runtime_.destroyStream(stream_);
   }
+  for (EventHandle event : {timerStart_, timerStop_})
+    if (event) runtime_.destroyEvent(event);
   allocator_.reset();
   uploads_.close();
   downloads_.close();
@@ -302,6 +308,32 @@ void GpuDevice::read(const TensorView& from, void* to, Completion done) {
 void GpuDevice::sync(Completion done) {
   queue_->complete(nullptr, [this, done = std::move(done)](const Status& pending) {
     finish(pending, done, nullptr);
+  });
+}
+
+void GpuDevice::startTimer() {
+  enqueue([this]() -> Status {
+    if (isLost()) return lost({});
+    if (!timerStart_) CG_RETURN_IF_ERROR(runtime_.createTimer(&timerStart_));
+    if (!timerStop_) CG_RETURN_IF_ERROR(runtime_.createTimer(&timerStop_));
+    CG_RETURN_IF_ERROR(runtime_.record(timerStart_, stream_));
+    timing_ = true;
+    return {};
+  });
+}
+
+void GpuDevice::stopTimer(double* microseconds, Completion done) {
+  queue_->complete(nullptr, [this, microseconds, done = std::move(done)](const Status& pending) {
+    Status status = pending;
+    if (status.ok() && !timing_) status = timerNotStarted();
+    if (status.ok()) status = runtime_.record(timerStop_, stream_);
+    timing_ = false;
+    CopyOut readClock;
+    if (status.ok())
+      readClock = [this, microseconds](const Status& waited) {
+        if (waited.ok()) static_cast<void>(runtime_.elapsed(timerStart_, timerStop_, microseconds));
+      };
+    finish(status, done, std::move(readClock));
   });
 }
 

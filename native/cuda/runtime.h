@@ -88,6 +88,9 @@ class Runtime {
   virtual void destroyEvent(EventHandle event) = 0;
   virtual Status record(EventHandle event, StreamHandle stream) = 0;
   virtual Status wait(EventHandle event) = 0;  // the calling thread sleeps until it has happened
+  // An event that also notes when it happened, and the time between two that have.
+  virtual Status createTimer(EventHandle* event) = 0;
+  virtual Status elapsed(EventHandle from, EventHandle to, double* microseconds) = 0;
 
   // Queue copies; the host side is pinned memory. Rows of `width` bytes, `stride` bytes apart on
   // the device and adjoining on the host.
@@ -125,6 +128,6 @@ struct Backend {
   void (*registerKernels)(KernelTable& table);
   int oldestCapability;  // 80: compute capability 8.0; 0 where any will do
 };
-inline constexpr uint32_t kBackendAbi = 2;
+inline constexpr uint32_t kBackendAbi = 3;
 
 }  // namespace callgrad::gpu

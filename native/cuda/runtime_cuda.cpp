@@ -103,6 +103,15 @@ class CudaRuntime final : public Runtime {
     return check(cudaEventRecord(asEvent(event), asStream(stream)));
   }
   Status wait(EventHandle event) override { return check(cudaEventSynchronize(asEvent(event))); }
+  Status createTimer(EventHandle* event) override {
+    return check(cudaEventCreateWithFlags(reinterpret_cast<cudaEvent_t*>(event), cudaEventDefault));
+  }
+  Status elapsed(EventHandle from, EventHandle to, double* microseconds) override {
+    float milliseconds = 0;
+    CG_RETURN_IF_ERROR(check(cudaEventElapsedTime(&milliseconds, asEvent(from), asEvent(to))));
+    *microseconds = double(milliseconds) * 1e3;
+    return {};
+  }
 
   Status upload(void* to, const void* from, size_t bytes, StreamHandle stream) override {
     return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, asStream(stream)));

@@ -2,6 +2,7 @@
 // the device's worker, before the call returns. A recording keeps the launches and replays the
 // list.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -17,7 +18,9 @@
 
 namespace callgrad::gpu {
 
-struct OpaqueEvent {};
+struct OpaqueEvent {
+  std::chrono::steady_clock::time_point at;
+};
 
 struct OpaqueGraph {
   struct Step {
@@ -92,8 +95,16 @@ class SimtRuntime final : public Runtime {
     return {};
   }
   void destroyEvent(EventHandle event) override { delete event; }
-  Status record(EventHandle, StreamHandle) override { return {}; }
+  Status record(EventHandle event, StreamHandle) override {
+    event->at = std::chrono::steady_clock::now();
+    return {};
+  }
   Status wait(EventHandle) override { return {}; }
+  Status createTimer(EventHandle* event) override { return createEvent(event); }
+  Status elapsed(EventHandle from, EventHandle to, double* microseconds) override {
+    *microseconds = std::chrono::duration<double, std::micro>(to->at - from->at).count();
+    return {};
+  }
 
   Status upload(void* to, const void* from, size_t bytes, StreamHandle) override {
     memcpy(to, from, bytes);

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { device } from '../../lib/tensor/device.js'
+import { native } from '../../lib/tensor/native.js'
 import { add, attention, copy, decodeSlots, embedding, fill } from '../../lib/tensor/ops.generated.js'
 import { record } from '../../lib/tensor/recording.js'
 import { scope } from '../../lib/tensor/scope.js'
@@ -106,6 +107,24 @@ test('memory past the limit is refused at once with the figures; freed memory is
   empty([40 << 20], place).dispose()
   assert.ok(on.trim() >= 160 << 20)
   assert.ok(on.memory().reserved <= held.reserved)
+})
+
+test('time is what the queued ops take, and an error among them is the await’s', async () => {
+  const big = empty([1 << 20], place)
+  await on.synchronize()
+  const start = performance.now()
+  const some = await on.time(() => {
+    for (let i = 0; i < 20; i++) fill(big, { value: i })
+  })
+  const waited = (performance.now() - start) * 1000
+  assert.ok(some > 0 && some <= waited, `${some} of ${waited} us`)
+  const nothing = await on.time(() => {})
+  assert.ok(nothing >= 0 && nothing < some, `${nothing} of ${some} us`)
+  const ids = tensor(Int32Array.of(9), [1], place)
+  assert.match(await codeOf(on.time(() => embedding(empty([3, 4], place), ids))), /^ERR_RANGE: .*embedding/)
+  assert.ok((await on.time(() => {})) >= 0)
+  assert.match(await codeOf(native.stopTimer(on.index)), /expected startTimer before stopTimer/)
+  await on.synchronize()
 })
 
 test('what was recorded runs when it is replayed, on what its tensors hold then', async () => {

@@ -67,7 +67,9 @@ export function opBenchNotes(report: OpBenchReport): string[] {
   }
   return [
     `roofs: copy ${roofs.copy.toFixed(1)} GB/s, f32 ${roofs.f32.toFixed(0)} GFLOP/s, bf16 ${roofs.bf16.toFixed(0)} GFLOP/s`,
-    `times on the host's clock; hot calls in batches, cold ones alone after 256 MB were written, a wait of ${digits(emptySync ?? 0)} µs included`,
+    emptySync === null
+      ? 'times by device events; hot calls in batches, cold ones alone after 256 MB were written'
+      : `times on the host's clock; hot calls in batches, cold ones alone after 256 MB were written, a wait of ${digits(emptySync)} µs included`,
     ...(clocks
       ? [`${clocks.name}, driver ${clocks.driver}: SM ${clocks.sm} of ${clocks.smMax} MHz, memory ${clocks.memory} MHz`]
       : []),

@@ -16,7 +16,7 @@ export interface OpTiming extends Quantiles {
   /** (p80 - p20) / median of the hot samples. */
   noise: number
   samples: number
-  /** One call after caches were overwritten, wait included. */
+  /** One call after caches were overwritten; on the host's clock the wait is included. */
   cold: Quantiles
   /** How long the call itself keeps JavaScript busy. */
   host: number
@@ -27,6 +27,9 @@ export function quantiles(samples: readonly number[]): Quantiles {
   const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]!
   return { median: at(0.5), p20: at(0.2), p80: at(0.8) }
 }
+
+/** Whether times are a GPU's own, between events in its stream; else they are the host's, from the first call to the end of a wait. */
+export const timedByEvents = (device: Device): boolean => device.name.startsWith('cuda')
 
 /** A call whose outputs are written again and again, in samples of some 4 ms. */
 export class Sampler {
@@ -51,10 +54,20 @@ export class Sampler {
   /** Microseconds of a call, and those that it kept JavaScript busy. */
   async sample(repeats = this.#repeats): Promise<{ time: number; host: number }> {
     const start = performance.now()
-    for (let i = 0; i < repeats; i++) run(this.call, this.#out)
-    const queued = performance.now()
+    let queued = start
+    const queue = () => {
+      for (let i = 0; i < repeats; i++) run(this.call, this.#out)
+      queued = performance.now()
+    }
+    const time = await (timedByEvents(this.device) ? this.device.time(queue) : this.#onHost(queue))
+    return { time: time / repeats, host: ((queued - start) * 1000) / repeats }
+  }
+
+  async #onHost(queue: () => void): Promise<number> {
+    const start = performance.now()
+    queue()
     await this.device.synchronize()
-    return { time: ((performance.now() - start) * 1000) / repeats, host: ((queued - start) * 1000) / repeats }
+    return (performance.now() - start) * 1000
   }
 
   dispose(): void {

@@ -12,7 +12,7 @@ import { native } from '../../tensor/native.js'
 import { type GpuClocks, gpuClocks } from './gpu-clocks.js'
 import { costOf, disposeAll, prepare, shapesOf } from './op-call.js'
 import { countCall, type OpCounters } from './op-counters.js'
-import { CacheFlush, type OpTiming, quantiles, timeCall } from './op-timing.js'
+import { CacheFlush, type OpTiming, quantiles, timeCall, timedByEvents } from './op-timing.js'
 import { RoofSamplers, type Roofs } from './roofs.js'
 
 type Float = 'f32' | 'bf16'
@@ -77,7 +77,7 @@ export interface OpBenchReport {
   node: string
   /** null on an emulated device. */
   roofs: Roofs | null
-  /** Microseconds of a synchronisation with nothing to wait for; part of every cold time. */
+  /** Microseconds of a synchronisation with nothing to wait for; part of every cold time. null where device events tell the time. */
   emptySync: number | null
   clocks: GpuClocks | null
   results: OpBenchResult[]
@@ -202,7 +202,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
     threads: native.threads(),
     node: process.version,
     roofs: clock?.first ?? null,
-    emptySync: clock && (await emptySync(device)),
+    emptySync: clock && !timedByEvents(device) ? await emptySync(device) : null,
     clocks: device.name.startsWith('cuda') ? await gpuClocks(device.name) : null,
     results: [],
     refused: [],

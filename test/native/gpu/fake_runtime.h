@@ -104,6 +104,11 @@ class FakeRuntime final : public Runtime {
     *event = reinterpret_cast<EventHandle>(new Event);
     return {};
   }
+  Status createTimer(EventHandle* event) override { return createEvent(event); }
+  Status elapsed(EventHandle, EventHandle, double* microseconds) override {
+    *microseconds = 0;
+    return {};
+  }
   void destroyEvent(EventHandle event) override { delete reinterpret_cast<Event*>(event); }
   Status record(EventHandle event, StreamHandle) override {
     auto* e = reinterpret_cast<Event*>(event);
