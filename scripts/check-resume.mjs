@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { random } from './support/random.mjs'
+import { random } from '../dist/lib/conformance/row.js'
 
 const child = fileURLToPath(new URL('support/resume-run.mjs', import.meta.url))
 

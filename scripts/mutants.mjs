@@ -13,10 +13,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { random } from '../dist/lib/conformance/row.js'
 import { allMutants, buildMutants } from './mutants/build.mjs'
 import { Worker } from './mutants/worker.mjs'
 import { SetupError } from './support/exec.mjs'
-import { random } from './support/random.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const page = join(root, 'docs', 'mutants.md')
