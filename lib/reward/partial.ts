@@ -6,7 +6,7 @@ import type { JsonValue } from '../text/json.js'
 import { printJson } from '../text/json-print.js'
 import { readTruth, type ToolCall, type Truth, toParsedCall } from './match.js'
 import { type ParsedCall, parseToolCalls } from './parse.js'
-import { scoreToolCalls } from './tool-call.js'
+import { scoreReply } from './tool-call.js'
 import type { RewardFunction } from './types.js'
 
 export interface PartialCredit {
@@ -55,9 +55,10 @@ export function partialCreditReward({
   }
   return ({ completion, example: { truth } }) => {
     if (truth === undefined) return null
-    const score = scoreToolCalls(completion, truth, 'v0')
+    const reply = parseToolCalls(completion)
+    const score = scoreReply(reply, truth, 'v0')
     const wellFormed = score.parts.format === 1
-    const share = wellFormed ? callOverlap(parseToolCalls(completion).calls, truth, tooMany) : 0
+    const share = wellFormed ? callOverlap(reply.calls, truth, tooMany) : 0
     const partial = wellFormed ? format + overlap * share : 0
     return { ...score, reward: score.reward === 1 ? 1 : partial, parts: { ...score.parts, overlap: share } }
   }

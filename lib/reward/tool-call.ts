@@ -38,8 +38,12 @@ function row(exact: number, names: number, wrong: number, malformed: number, non
  * Throws a TypeError (`ERR_TRUTH`) where the truth itself is not a list of calls, a RangeError (`ERR_CONFIG`) for an unknown variant.
  */
 export function scoreToolCalls(completion: string, truth: Truth, variant: Variant = 'v0'): ToolCallScore {
-  const table = tables[checked(variant)]
-  const reply = parseToolCalls(completion, variant)
+  return scoreReply(parseToolCalls(completion, checked(variant)), truth, variant)
+}
+
+/** {@link scoreToolCalls} of a reply that is already read, by the same variant. */
+export function scoreReply(reply: ParsedReply, truth: Truth, variant: Variant): ToolCallScore {
+  const table = tables[variant]
   const { outcome, match, crashed } = judge(reply, truth)
   const thinks = reply.thinks || variant === 'v2'
   const format = Number(thinks && reply.status === 'calls')
