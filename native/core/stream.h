@@ -5,6 +5,7 @@
 // receives the error and clears it (one error, reported once, where somebody awaits).
 #pragma once
 #include <atomic>
+#include <concepts>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -33,6 +34,16 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   void enqueue(std::unique_ptr<Task> task);
+  // A function that returns a Status, as a task.
+  template <std::invocable Run>
+  void enqueue(Run run) {
+    struct Call final : Task {
+      explicit Call(Run r) : body(std::move(r)) {}
+      Run body;
+      Status run() override { return body(); }
+    };
+    enqueue(std::unique_ptr<Task>(std::make_unique<Call>(std::move(run))));
+  }
   // `work` runs if nothing failed before it; `done` gets its status or the pending error, on the
   // worker thread.
   void complete(std::function<Status()> work, Completion done);

@@ -101,19 +101,12 @@ class CpuDevice final : public Device {
   }
 
   void upload(const TensorView& to, const void* from) override {
-    struct Upload final : Stream::Task {
-      std::vector<char> data;
-      void* to;
-      Status run() override {
-        if (!data.empty()) memcpy(to, data.data(), data.size());
-        return {};
-      }
-    };
-    auto task = std::make_unique<Upload>();
     const char* bytes = static_cast<const char*>(from);
-    task->data.assign(bytes, bytes + size_t(to.numel()) * dtypeSize(to.dtype));
-    task->to = to.data;
-    stream_.enqueue(std::move(task));
+    stream_.enqueue([to = to.data, data = std::vector<char>(
+                                       bytes, bytes + size_t(to.numel()) * dtypeSize(to.dtype))] {
+      if (!data.empty()) memcpy(to, data.data(), data.size());
+      return Status();
+    });
   }
 
   void read(const TensorView& v, void* to, Completion done) override {
@@ -135,16 +128,10 @@ class CpuDevice final : public Device {
   void sync(Completion done) override { stream_.complete(nullptr, std::move(done)); }
 
   void startTimer() override {
-    struct Start final : Stream::Task {
-      std::optional<Clock::time_point>* started;
-      Status run() override {
-        *started = Clock::now();
-        return {};
-      }
-    };
-    auto task = std::make_unique<Start>();
-    task->started = &started_;
-    stream_.enqueue(std::move(task));
+    stream_.enqueue([this] {
+      started_ = Clock::now();
+      return Status();
+    });
   }
 
   void stopTimer(double* microseconds, Completion done) override {
@@ -170,16 +157,11 @@ class CpuDevice final : public Device {
   }
 
   void replay(std::shared_ptr<Recording> recording) override {
-    struct Replay final : Stream::Task {
-      std::shared_ptr<CpuRecording> recorded;
-      Status run() override {
-        for (const auto& task : recorded->tasks) CG_RETURN_IF_ERROR(task->run());
-        return {};
-      }
-    };
-    auto task = std::make_unique<Replay>();
-    task->recorded = std::static_pointer_cast<CpuRecording>(std::move(recording));
-    stream_.enqueue(std::move(task));
+    stream_.enqueue(
+        [recorded = std::static_pointer_cast<CpuRecording>(std::move(recording))]() -> Status {
+          for (const auto& task : recorded->tasks) CG_RETURN_IF_ERROR(task->run());
+          return {};
+        });
   }
 
   void abandon() override { stream_.abandon(); }

@@ -111,8 +111,6 @@ class GpuDevice final : public Device {
   struct Begin;
   struct End;
 
-  template <typename Run>
-  void enqueue(Run run);
   Status copyIn(char* to, const char* from, size_t bytes);
   Status queueRead(const TensorView& from, char* to, CopyOut* last);
   void finish(const Status& pending, Completion done, CopyOut copyOut);
@@ -169,7 +167,7 @@ Status GpuDevice::open() {
                                               [this] { drain(); });
   reaper_ = std::make_unique<Reaper>(runtime_, options_.index);
   queue_ = std::make_unique<Stream>();
-  enqueue([this] { return runtime_.use(options_.index); });
+  queue_->enqueue([this] { return runtime_.use(options_.index); });
   return {};
 }
 
@@ -201,16 +199,6 @@ void GpuDevice::drain() {
 }
 
 // Ops --------------------------------------------------------------------------------------------
-
-template <typename Run>
-void GpuDevice::enqueue(Run run) {
-  struct Closure final : Stream::Task {
-    explicit Closure(Run r) : body(std::move(r)) {}
-    Run body;
-    Status run() override { return body(); }
-  };
-  queue_->enqueue(std::make_unique<Closure>(std::move(run)));
-}
 
 Status GpuDevice::execute(int op, const OpCall& call) {
   const char* name = opTable()[size_t(op)].name;
@@ -268,9 +256,10 @@ Status GpuDevice::lost(const Status& status) {
 void GpuDevice::upload(const TensorView& to, const void* from) {
   const size_t bytes = size_t(to.numel()) * dtypeSize(to.dtype);
   const char* begin = static_cast<const char*>(from);
-  enqueue([this, to = static_cast<char*>(to.data), data = std::vector<char>(begin, begin + bytes)] {
-    return copyIn(to, data.data(), data.size());
-  });
+  queue_->enqueue(
+      [this, to = static_cast<char*>(to.data), data = std::vector<char>(begin, begin + bytes)] {
+        return copyIn(to, data.data(), data.size());
+      });
 }
 
 // On the worker: through the ring of pinned memory; waits where the GPU is a whole ring behind.
@@ -312,7 +301,7 @@ void GpuDevice::sync(Completion done) {
 }
 
 void GpuDevice::startTimer() {
-  enqueue([this]() -> Status {
+  queue_->enqueue([this]() -> Status {
     if (isLost()) return lost({});
     if (!timerStart_) CG_RETURN_IF_ERROR(runtime_.createTimer(&timerStart_));
     if (!timerStop_) CG_RETURN_IF_ERROR(runtime_.createTimer(&timerStop_));
@@ -443,7 +432,7 @@ std::shared_ptr<Recording> GpuDevice::endRecording() {
 }
 
 void GpuDevice::replay(std::shared_ptr<Recording> recording) {
-  enqueue(
+  queue_->enqueue(
       [this, recorded = std::static_pointer_cast<GpuRecording>(std::move(recording))]() -> Status {
         if (isLost()) return lost({});
         if (!recorded->graph)
