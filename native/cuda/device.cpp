@@ -106,8 +106,9 @@ class GpuDevice final : public Device {
   void drain() override;
 
  private:
-  // Copies one piece of a read out of its staging room; called with the status of the wait.
-  using CopyOut = std::function<void(const Status&)>;
+  // Copies one piece of a read out of its staging room (or reads the clock); called with the status
+  // of the wait.
+  using CopyOut = std::function<Status(const Status&)>;
   struct Begin;
   struct End;
 
@@ -320,7 +321,7 @@ void GpuDevice::stopTimer(double* microseconds, Completion done) {
     CopyOut readClock;
     if (status.ok())
       readClock = [this, microseconds](const Status& waited) {
-        if (waited.ok()) static_cast<void>(runtime_.elapsed(timerStart_, timerStop_, microseconds));
+        return waited.ok() ? runtime_.elapsed(timerStart_, timerStop_, microseconds) : waited;
       };
     finish(status, done, std::move(readClock));
   });
@@ -346,6 +347,7 @@ Status GpuDevice::queueRead(const TensorView& v, char* to, CopyOut* last) {
       *last = [this, room, to = to + r * width + at, bytes = n * count](const Status& waited) {
         if (waited.ok()) memcpy(to, room.data, bytes);
         downloads_.release(room.section);
+        return Status();
       };
       const char* from = static_cast<char*>(v.data) + r * stride + at;
       if (Status s = runtime_.download(room.data, from, n, stride, count, stream_); !s.ok())
@@ -373,14 +375,14 @@ void GpuDevice::finish(const Status& pending, Completion done, CopyOut copyOut) 
                      memcpy(&record, room.data, sizeof record);
                      log_.completed(launched);
                    }
-                   if (copyOut) copyOut(waited);
+                   const Status copied = copyOut ? copyOut(waited) : Status();
                    downloads_.release(room.section);
                    // Ops behind a failed one are skipped: what the device found came first.
                    Status status = waited.ok() ? faultStatus(record) : Status();
                    if (status.ok()) status = pending;
                    if (status.ok() && !waited.ok())
                      status = runtime_.sticky() ? lost(waited) : waited;
-                   done(status);
+                   done(status.ok() ? copied : status);
                  });
 }
 

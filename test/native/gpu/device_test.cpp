@@ -118,6 +118,11 @@ struct Bench {
     device->read(x, to->data(), [promise](const Status& s) { promise->set_value(s); });
     return promise->get_future();
   }
+  std::future<Status> stopTimer(double* microseconds) {
+    auto promise = std::make_shared<std::promise<Status>>();
+    device->stopTimer(microseconds, [promise](const Status& s) { promise->set_value(s); });
+    return promise->get_future();
+  }
   std::future<Status> sync() {
     auto promise = std::make_shared<std::promise<Status>>();
     device->sync([promise](const Status& s) { promise->set_value(s); });
@@ -197,6 +202,18 @@ void aLaunchThatFailsIsReportedOnce() {
   EXPECT(b.sync().get().ok());
   std::vector<float> got;
   EXPECT(b.read(x, &got).get().ok() && got == std::vector<float>(4, 1));
+}
+
+void aTimerThatCannotBeReadIsAnError() {
+  Bench b;
+  double microseconds = 0;
+  b.device->startTimer();
+  EXPECT(b.stopTimer(&microseconds).get().ok() && microseconds == 12.5);
+  b.runtime.elapsedStatus = Status(Code::kDevice, "device not ready (cudaErrorNotReady)");
+  b.device->startTimer();
+  EXPECT(has(b.stopTimer(&microseconds).get().message(), "device not ready"));
+  EXPECT(!b.stopTimer(&microseconds).get().ok());  // nothing was started
+  EXPECT(b.sync().get().ok());
 }
 
 void badValuesAreReportedOnceAndFirst() {
@@ -372,6 +389,7 @@ int main() {
       {"uploads copy at once and stay bounded", uploadsCopyAtOnceAndStayBounded},
       {"nothing is allocated in a steady state", nothingIsAllocatedInASteadyState},
       {"a launch that fails is reported once", aLaunchThatFailsIsReportedOnce},
+      {"a timer that cannot be read is an error", aTimerThatCannotBeReadIsAnError},
       {"bad values are reported once and first", badValuesAreReportedOnceAndFirst},
       {"a fault that ends the device names its candidates",
        aFaultThatEndsTheDeviceNamesItsCandidates},

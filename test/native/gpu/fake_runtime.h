@@ -36,6 +36,7 @@ class FakeRuntime final : public Runtime {
   std::vector<Properties> devices{Properties{"Fake GPU", 9, 0, 4, size_t(1) << 30}};
   size_t memoryLeft = size_t(1) << 30;
   std::string failLaunch;    // name of the kernel that cannot be started
+  Status elapsedStatus;      // of a timer's reading
   std::string failOnDevice;  // name of the kernel that ends the device when it runs
   std::atomic<int> launched{0}, ran{0}, allocations{0}, pinned{0}, graphs{0}, recordingsOpen{0};
   std::map<std::thread::id, int> current;
@@ -106,8 +107,8 @@ class FakeRuntime final : public Runtime {
   }
   Status createTimer(EventHandle* event) override { return createEvent(event); }
   Status elapsed(EventHandle, EventHandle, double* microseconds) override {
-    *microseconds = 0;
-    return {};
+    if (elapsedStatus.ok()) *microseconds = 12.5;
+    return elapsedStatus;
   }
   void destroyEvent(EventHandle event) override { delete reinterpret_cast<Event*>(event); }
   Status record(EventHandle event, StreamHandle) override {
