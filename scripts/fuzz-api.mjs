@@ -91,30 +91,27 @@ async function main() {
   const env = values.sanitize ? await sanitized() : {}
   const sum = { calls: 0, valid: 0, refused: 0, anything: 0, codes: {} }
   const start = Date.now()
-  const failures = []
+  let findings = 0
+  /** Tells at once of a run that ended badly: its `n` calls count, so that the whole comes to an end. */
+  const tell = (args, { code, signal, out, err }, n) => {
+    if (code === 0) return add(sum, JSON.parse(out.trim().split('\n').at(-1)))
+    findings++
+    sum.calls += n
+    console.log(`\nended with ${signal ?? `exit ${code}`}:\n${err.split('\n').slice(-40).join('\n')}`)
+    console.log(`again: node ${args.join(' ').replaceAll(`${root}/`, '')} --trace`)
+  }
 
   // A tenth of the calls come from worker threads; the rest from processes of their own, one after another.
   const inWorkers = Math.floor(calls / 10)
   for (let i = 0; sum.calls < calls - inWorkers; i++) {
     const n = Math.min(chunk, calls - inWorkers - sum.calls)
     const args = [runner, '--calls', String(n), '--seed', String(seed + 1000 * i), '--device', values.device]
-    const { code, signal, out, err } = await child(args, env)
-    if (code === 0) add(sum, JSON.parse(out.trim().split('\n').at(-1)))
-    else {
-      failures.push({ args, code, signal, err })
-      sum.calls += n
-    }
-    process.stderr.write(`${sum.calls} calls, ${failures.length} findings\n`)
+    tell(args, await child(args, env), n)
+    process.stderr.write(`${sum.calls} calls, ${findings} findings\n`)
   }
   const args = [workers, '--calls', String(inWorkers), '--seed', String(seed), '--device', values.device]
-  const { code, signal, out, err } = await child(args, env)
-  if (code === 0) add(sum, JSON.parse(out.trim().split('\n').at(-1)))
-  else failures.push({ args, code, signal, err })
+  tell(args, await child(args, env), inWorkers)
 
-  for (const { args, code, signal, err } of failures) {
-    console.log(`\nended with ${signal ?? `exit ${code}`}:\n${err.split('\n').slice(-40).join('\n')}`)
-    console.log(`again: node ${args.join(' ').replaceAll(`${root}/`, '')} --trace`)
-  }
   const { codes, ...counts } = sum
   const seconds = (Date.now() - start) / 1000
   console.log(
@@ -124,11 +121,11 @@ async function main() {
       sanitize: values.sanitize,
       ...counts,
       codes,
-      findings: failures.length,
+      findings,
       seconds: Math.round(seconds),
     }),
   )
-  process.exitCode = failures.length > 0 ? 1 : 0
+  process.exitCode = findings > 0 ? 1 : 0
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -10,6 +10,9 @@ import { type Code, Finding, type World } from './world.js'
 /** The limit under which a fuzzed process works; what is larger must be refused. */
 export const memoryLimit = 256 * 2 ** 20
 
+/** A large tensor's segment ends at a huge page. */
+const segmentRounding = 2 ** 22
+
 const anyNumber = (world: World): unknown =>
   world.random.chance(0.2) ? world.random.pick(strange) : world.random.pick(numbers)
 
@@ -30,8 +33,10 @@ async function makeEmpty(world: World): Promise<void> {
   const elements = whole ? (shape as number[]).reduce((a, b) => a * Math.max(1, b), 1) : 0
   const bytes = whole ? (shape as number[]).reduce((a, b) => a * b, dtypeBytes[dtype]) : 0
   if (!whole || bytes > memoryLimit) return world.refuse(`empty ${describe(shape)}`, bad, make)
-  // sizes of no elements whose product nothing could address are refused or fine
-  if (elements > 2 ** 40) return void (await world.attempt('empty', make))
+  // sizes of no elements whose product nothing could address are refused or fine, and so is what has no room beside the segments
+  // that hold tensors
+  const room = memoryLimit - world.device.memory().reserved
+  if (elements > 2 ** 40 || bytes > room - segmentRounding) return void (await world.attempt('empty', make))
   const t = await world.succeed(`empty ${describe(shape)}`, make)
   random.chance(0.5) ? world.remember(t) : t.dispose()
 }
