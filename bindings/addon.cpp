@@ -27,6 +27,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
               {
                   InstanceMethod("ops", &Addon::guarded<&Addon::ops>),
                   InstanceMethod("run", &Addon::guarded<&Addon::run>),
+                  InstanceMethod("runCublas", &Addon::guarded<&Addon::runCublas>),
                   InstanceMethod("cost", &Addon::guarded<&Addon::cost>),
                   InstanceMethod("create", &Addon::guarded<&Addon::create>),
                   InstanceMethod("view", &Addon::guarded<&Addon::view>),
@@ -42,6 +43,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
                   InstanceMethod("resetPeak", &Addon::guarded<&Addon::resetPeak>),
                   InstanceMethod("setMemoryLimit", &Addon::guarded<&Addon::setMemoryLimit>),
                   InstanceMethod("trim", &Addon::guarded<&Addon::trim>),
+                  InstanceMethod("cublas", &Addon::guarded<&Addon::cublas>),
                   InstanceMethod("count", &Addon::guarded<&Addon::count>),
                   InstanceMethod("threads", &Addon::guarded<&Addon::threads>),
                   InstanceMethod("beginRecording", &Addon::guarded<&Addon::beginRecording>),

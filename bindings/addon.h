@@ -60,6 +60,8 @@ class Addon : public Napi::Addon<Addon> {
   // op_calls.cpp
   Napi::Value ops(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value runCublas(const Napi::CallbackInfo& info);
+  void queueOp(const Napi::CallbackInfo& info, bool byCublas);
   Napi::Value cost(const Napi::CallbackInfo& info);
   const OpDecl& opAt(Napi::Env env, const Napi::CallbackInfo& info);
   Device* decode(Napi::Env env, const OpDecl& op, OpCall* call, double* preallocated);
@@ -92,6 +94,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value resetPeak(const Napi::CallbackInfo& info);
   Napi::Value setMemoryLimit(const Napi::CallbackInfo& info);
   Napi::Value trim(const Napi::CallbackInfo& info);
+  Napi::Value cublas(const Napi::CallbackInfo& info);
   Napi::Value count(const Napi::CallbackInfo& info);
   Napi::Value threads(const Napi::CallbackInfo& info);
   Napi::Value beginRecording(const Napi::CallbackInfo& info);

@@ -106,6 +106,18 @@ Napi::Value Addon::count(const Napi::CallbackInfo& info) {
   return list;
 }
 
+// cublas(device) → { name } or { reason }: whether benchmarks can compare with it there.
+Napi::Value Addon::cublas(const Napi::CallbackInfo& info) {
+  Napi::Object o = Napi::Object::New(info.Env());
+  std::string name;
+  const Status status = deviceAt(info.Env(), numberAt(info, 0))->cublas(&name);
+  if (status.ok())
+    o.Set("name", name);
+  else
+    o.Set("reason", status.message());
+  return o;
+}
+
 Napi::Value Addon::trim(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(),
                            double(deviceAt(info.Env(), numberAt(info, 0))->allocator().trim()));

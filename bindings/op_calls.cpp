@@ -98,12 +98,24 @@ const OpDecl& Addon::opAt(Napi::Env env, const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Addon::run(const Napi::CallbackInfo& info) {
+  queueOp(info, false);
+  return info.Env().Undefined();
+}
+
+// run() with the product multiplied by cuBLAS, for benchmarks: same arguments, checks and results.
+Napi::Value Addon::runCublas(const Napi::CallbackInfo& info) {
+  queueOp(info, true);
+  return info.Env().Undefined();
+}
+
+void Addon::queueOp(const Napi::CallbackInfo& info, bool byCublas) {
   Napi::Env env = info.Env();
   const OpDecl& op = opAt(env, info);
   auto task = std::make_unique<OpTask>();
   OpCall& call = task->call;
   double preallocated[kMaxOutputs];
   Device* device = decode(env, op, &call, preallocated);
+  if (byCublas) refuseWhileRecording(env, op.name, *device);
   task->device = device;
   task->op = int(&op - opTable().data());
   if (!device->kernel(task->op))
@@ -120,13 +132,17 @@ Napi::Value Addon::run(const Napi::CallbackInfo& info) {
       results[i] = preallocated[i];
       makeOutput(env, op, i, specs[i], device, &call.out[i], &results[i], &made);
     }
+    for (size_t i = 0; i < op.outputs.size(); i++) writeResult(results[i], call.out[i], int(i));
+    if (byCublas) {
+      const Status s = device->submitToCublas(std::move(task));
+      if (!s.ok()) throw makeError(env, op.name, s);
+    } else {
+      device->submit(std::move(task));
+    }
   } catch (...) {
     for (double id : made) handles_.release(id);
     throw;
   }
-  for (size_t i = 0; i < op.outputs.size(); i++) writeResult(results[i], call.out[i], int(i));
-  device->submit(std::move(task));
-  return env.Undefined();
 }
 
 // Output i of a call: checks the given tensor (`*result` is its number, `*out` its view), or makes

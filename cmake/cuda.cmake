@@ -3,6 +3,7 @@
 #
 # The code holds machine code for the architectures below, and PTX that a driver compiles for the others.
 set(CALLGRAD_CUDA_ARCHITECTURES "80;90a;120" CACHE STRING "Architectures to compile machine code for; compute_80 PTX comes on top")
+set(CALLGRAD_CUDART cudart_static CACHE STRING "CUDA runtime: cudart_static, or cudart, which other libraries of the process then share")
 option(CALLGRAD_CUDA "Build the cuda device where nvcc is found" ON)
 set(CUDA_OBJECTS)
 set(CUDA_LIBRARIES)
@@ -39,4 +40,4 @@ target_compile_options(callgrad_cuda PRIVATE
 set(CUDA_COMPILE ${CMAKE_CUDA_COMPILER} -std=c++20 ${CUDA_CODE} -O3 -lineinfo --expt-relaxed-constexpr
   -Xcompiler=-fPIC,-fvisibility=hidden,-Wno-psabi -I${CMAKE_SOURCE_DIR}/native)
 set(CUDA_OBJECTS $<TARGET_OBJECTS:callgrad_cuda>)
-set(CUDA_LIBRARIES CUDA::cudart_static)
+set(CUDA_LIBRARIES CUDA::${CALLGRAD_CUDART})

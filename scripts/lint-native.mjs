@@ -23,7 +23,7 @@ const rules = [
   {
     pattern: /#\s*include\s*[<"](cuda|cub|mma|cooperative_groups|curand|cublas)[\w/.]*[>"]/,
     skip: /#\s*include\s*"cuda\//,
-    allowed: ['native/cuda/runtime_cuda.cpp', 'native/cuda/cublas.cpp'],
+    allowed: ['native/cuda/runtime_cuda.cpp'],
     message: "NVIDIA's headers; kernels are built without a toolkit too",
   },
   {

@@ -59,7 +59,7 @@ async function emulatorToolkit({ steps, log, emulator, home }) {
 async function addon({ steps, log }) {
   const out = join(build, 'addon')
   const stampFile = join(out, '.stamp')
-  const stamp = fingerprint(root, ['native', 'bindings', 'cmake', 'CMakeLists.txt'], [])
+  const stamp = fingerprint(root, ['native', 'bindings', 'cmake', 'CMakeLists.txt', 'test/native/gpu'], [])
   if (stampIs(stampFile, stamp) && existsSync(emulatedAddon)) return
   const start = Date.now()
   const toolkit = join(build, 'emulator', 'toolkit')
@@ -68,6 +68,7 @@ async function addon({ steps, log }) {
     'CALLGRAD_ISAS=',
     'CALLGRAD_SIMT=OFF',
     'CALLGRAD_CUDA_ARCHITECTURES=',
+    'CALLGRAD_CUDART=cudart', // shared with what stands in for cuBLAS: one copy of the emulator is one device
     `CUDAToolkit_ROOT=${toolkit}`,
   ]
   steps.progress('addon', 'configuring …')

@@ -30,7 +30,7 @@ const statistics = ['native/sample']
 const ways = [
   {
     name: 'as a device runs',
-    files: ['native/emulated', 'bindings/exit', ...small, ...whole, ...large],
+    files: ['native/emulated', 'native/cublas', 'bindings/exit', ...small, ...whole, ...large],
     more: statistics,
     env: {},
   },
@@ -48,7 +48,7 @@ const ways = [
   },
   {
     name: 'work runs only at synchronisation',
-    files: [...small, ...whole],
+    files: ['native/cublas', ...small, ...whole],
     more: large,
     env: { PTXEMU_ASYNC: 'deferred' },
   },

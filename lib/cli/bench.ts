@@ -178,7 +178,9 @@ Examples:
 
   bench
     .command('ops')
-    .description("single ops at a model's shapes: checked, then timed against roofs of the same run; on simt counted")
+    .description(
+      "single ops at a model's shapes: checked, then timed against roofs of the same run, products on cuda beside cuBLAS; on simt counted",
+    )
     .option('--op <name...>', 'only these ops')
     .option('--device <device>', 'auto, cpu, cuda:0, simt', 'auto')
     .option('--dtype <dtype>', 'auto (both), fp32, bf16', 'auto')

@@ -1,7 +1,18 @@
 import { empty, type Tensor, tensor } from '../tensor/tensor.js'
 import * as assert from './assert.js'
 import { firstDifference, largestError, rms, rmsError } from './compare.js'
-import { callOf, callPositional, dtypeOf, invoke, type Outcome, opNamed, roundBFloat16, runCase } from './harness.js'
+import {
+  type CallOp,
+  callOf,
+  callOp,
+  callPositional,
+  dtypeOf,
+  invoke,
+  type Outcome,
+  opNamed,
+  roundBFloat16,
+  runCase,
+} from './harness.js'
 import { type Call, type Input, type OpCase, type OpRow, random } from './row.js'
 
 // The checks of the conformance suite; each takes a row and the name of a device, and throws what does not hold.
@@ -21,11 +32,19 @@ function compare(row: OpRow, c: OpCase, call: Call, got: Outcome): number {
   return worst
 }
 
+/** What is checked, where it is not the op's kernel. */
+export interface Checked {
+  call?: CallOp
+  /** Error of bf16 calls that is always allowed, of the root mean square of the result. Default 2e-6. */
+  floor?: number
+}
+
 /** In f32 every case equals the float64 reference; returns the largest error. */
-export async function matchesReference(row: OpRow, device: string): Promise<number> {
+export async function matchesReference(row: OpRow, device: string, { call = callOp }: Checked = {}): Promise<number> {
   let worst = 0
   for (const c of row.cases) {
-    worst = Math.max(worst, compare(row, c, callOf(opNamed(row.op), c, 'f32'), await runCase(row.op, c, { device })))
+    const got = await runCase(row.op, c, { device, call })
+    worst = Math.max(worst, compare(row, c, callOf(opNamed(row.op), c, 'f32'), got))
   }
   return worst
 }
@@ -34,19 +53,23 @@ export const takesBFloat16 = (row: OpRow): boolean =>
   !row.skip?.includes('bf16') && opNamed(row.op).inputs.some((i) => !i.optional && i.dtypes.includes('bf16'))
 
 /** In bf16 the error is at most twice that of the same formula with every tensor rounded to bf16; returns the largest error. */
-export async function bfloat16IsAsGoodAsPlain(row: OpRow, device: string): Promise<number> {
+export async function bfloat16IsAsGoodAsPlain(
+  row: OpRow,
+  device: string,
+  { call = callOp, floor = 2e-6 }: Checked = {},
+): Promise<number> {
   let worst = 0
   for (const c of row.cases) {
-    const call = callOf(opNamed(row.op), c, 'bf16')
-    const got = await runCase(row.op, c, { device, float: 'bf16' })
-    const wanted = row.reference(call, exact)
-    const plain = row.reference(call, roundBFloat16)
+    const rounded = callOf(opNamed(row.op), c, 'bf16')
+    const got = await runCase(row.op, c, { device, float: 'bf16', call })
+    const wanted = row.reference(rounded, exact)
+    const plain = row.reference(rounded, roundBFloat16)
     for (const [name, expected] of Object.entries(wanted)) {
       assert.is(got[name]?.length, expected.length, `${row.op}, ${c.name}: elements of ${name}`)
       const [ours, theirs] = [rmsError(got[name]!, expected), rmsError(plain[name]!, expected)]
       // what plain bf16 happens to get exactly, fp32 arithmetic may still round once
-      const floor = 2e-6 * rms(expected)
-      assert.ok(ours <= 2 * theirs + floor, `${row.op}, ${c.name}: ${name} is off by ${ours}, plain bf16 by ${theirs}`)
+      const allowed = 2 * theirs + floor * rms(expected)
+      assert.ok(ours <= allowed, `${row.op}, ${c.name}: ${name} is off by ${ours}, plain bf16 by ${theirs}`)
       worst = Math.max(worst, largestError(got[name]!, expected).error)
     }
   }

@@ -83,6 +83,10 @@ interface NativeAddon {
   devices(name?: string): DeviceInfo[]
   openDevice(name: string): number
   run(op: number): void
+  /** `run` of a product by cuBLAS, for benchmarks: linear and its gradients without bias and residual, or matmul, on a cuda device. */
+  runCublas(op: number): void
+  /** cuBLAS's name and version, or why there is none for this device. */
+  cublas(device: number): { name?: string; reason?: string }
   cost(op: number): void
   create(): number
   view(): number

@@ -53,6 +53,13 @@ class Device {
   virtual size_t scratchHeld() const = 0;   // bytes of kernels' scratch space
 
   virtual void submit(std::unique_ptr<OpTask> task) = 0;
+
+  // cuBLAS, which benchmarks of products compare with (cuda/cublas.h): its name and version, and a
+  // call run by it instead of our kernel, in stream order. An error says why it cannot be; what
+  // fails on the stream is reported like a kernel's failure.
+  virtual Status cublas(std::string* name) { return noCublas(); }
+  virtual Status submitToCublas(std::unique_ptr<OpTask> task) { return noCublas(); }
+
   // Runs one op; on the stream's worker.
   virtual Status execute(int op, const OpCall& call) = 0;
   // Copies `from` before it returns; `to` is contiguous and changes in stream order.
@@ -87,6 +94,7 @@ class Device {
   virtual void drain() = 0;
 
  protected:
+  static Status noCublas() { return error(Code::kDevice, "cuBLAS runs on cuda devices"); }
   bool recording_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "cuda/cublas.h"
 #include "cuda/device_errors.h"
 #include "cuda/gpu.h"
 #include "cuda/memory.h"
@@ -89,6 +90,8 @@ class GpuDevice final : public Device {
   size_t scratchHeld() const override { return scratch_.held(); }
 
   void submit(std::unique_ptr<OpTask> task) override { queue_->enqueue(std::move(task)); }
+  Status cublas(std::string* name) override;
+  Status submitToCublas(std::unique_ptr<OpTask> task) override;
   Status execute(int op, const OpCall& call) override;
   void upload(const TensorView& to, const void* from) override;
   void read(const TensorView& from, void* to, Completion done) override;
@@ -138,6 +141,7 @@ class GpuDevice final : public Device {
   bool capturing_ = false;
   EventHandle timerStart_ = nullptr, timerStop_ = nullptr;  // null until first used
   bool timing_ = false;
+  std::unique_ptr<Cublas> cublas_;  // null until first used
   Staging uploads_, downloads_;
   size_t uploadSection_ = 0, uploadRooms_ = 0;
 
@@ -180,6 +184,7 @@ GpuDevice::~GpuDevice() {
   }
   if (stream_ && runtime_.use(options_.index).ok()) {
     static_cast<void>(runtime_.synchronize(stream_));  // a lost device has nothing left to wait for
+    cublas_.reset();
     runtime_.destroyStream(stream_);
   }
   for (EventHandle event : {timerStart_, timerStop_})
@@ -230,6 +235,33 @@ Status GpuDevice::explain(const char* op, const Status& status) {
                 "[" + std::string(op) + "] " +
                     (gpu_.kernel ? "kernel " + std::string(gpu_.kernel) + ": " : "") +
                     status.message());
+}
+
+Status GpuDevice::cublas(std::string* name) {
+  if (!options_.cublas) return noCublas();
+  const CublasLibrary* library = nullptr;
+  CG_RETURN_IF_ERROR(openCublas(&library));
+  *name = cublasName(*library);
+  return {};
+}
+
+Status GpuDevice::submitToCublas(std::unique_ptr<OpTask> task) {
+  if (!options_.cublas) return noCublas();
+  const char* op = opTable()[size_t(task->op)].name;
+  CublasProduct product;
+  CG_RETURN_IF_ERROR(cublasProduct(op, task->call, &product));
+  const CublasLibrary* library = nullptr;
+  CG_RETURN_IF_ERROR(openCublas(&library));
+  queue_->enqueue([this, op, product, library]() -> Status {
+    if (isLost()) return lost({});
+    Status status = cublas_ ? Status() : Cublas::open(*library, stream_, &cublas_);
+    if (status.ok()) status = cublas_->multiply(product);
+    gpu_.kernel = nullptr;
+    log_.add(op, "of cuBLAS");
+    if (status.ok() && options_.synchronous) status = runtime_.synchronize(stream_);
+    return status.ok() ? status : explain(op, status);
+  });
+  return {};
 }
 
 bool GpuDevice::isLost() {

@@ -23,6 +23,7 @@ struct GpuOptions {
   std::string name;          // what devices() calls it
   int index = 0;             // the runtime's number for it
   bool synchronous = false;  // wait after every op
+  bool cublas = false;       // the runtime is NVIDIA's, so that cuBLAS can work on its streams
 };
 
 Status openGpu(const Backend& backend, const GpuOptions& options, std::unique_ptr<Device>* device);

@@ -106,7 +106,7 @@ Status openCuda(const Backend& backend, const std::string& name, std::unique_ptr
     if (info.name != name) continue;
     if (!info.available)
       return error(Code::kDevice, "%s is not available: %s", name.c_str(), info.reason.c_str());
-    return openGpu(backend, {name, cudaIndex(name), synchronous()}, device);
+    return openGpu(backend, {name, cudaIndex(name), synchronous(), true}, device);
   }
   return error(Code::kDevice, "expected one of the devices that devices() lists, got \"%.100s\"",
                name.c_str());
@@ -186,7 +186,7 @@ DeviceProvider simtDevices() {
           [](const std::string&, std::unique_ptr<Device>* device) -> Status {
             const Backend* backend = nullptr;
             CG_RETURN_IF_ERROR(simtBackend(&backend));
-            return openGpu(*backend, {"simt", 0, false}, device);
+            return openGpu(*backend, {"simt", 0, false, false}, device);
           }};
 }
 

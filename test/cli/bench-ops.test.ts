@@ -4,14 +4,18 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseClocks } from '../../lib/cli/bench/gpu-clocks.js'
+import { runByCublas } from '../../lib/cli/bench/op-call.js'
 import { compareReports, formatComparison, readReport, verdictOf } from '../../lib/cli/bench/op-compare.js'
-import { formatOpBench, markdownOpBench } from '../../lib/cli/bench/op-table.js'
+import { formatOpBench, markdownOpBench, opBenchTable } from '../../lib/cli/bench/op-table.js'
 import { benchOps, checkRow, type OpBenchReport, type OpBenchResult, rowsOf } from '../../lib/cli/bench/ops.js'
 import { rooflineOf } from '../../lib/cli/bench/roofline.js'
 import { rooflinePage } from '../../lib/cli/bench/roofline-page.js'
 import { Maker, smollm2Shapes } from '../../lib/conformance/bench.js'
+import { opNamed } from '../../lib/conformance/harness.js'
 import { conformanceRows } from '../../lib/conformance/rows.js'
 import { device } from '../../lib/tensor/device.js'
+import { native } from '../../lib/tensor/native.js'
+import { tensor } from '../../lib/tensor/tensor.js'
 
 test('every row of the conformance table says what to measure', async () => {
   for (const row of (await conformanceRows()).values()) {
@@ -126,6 +130,48 @@ test('counted ops stand under an H100', () => {
   const { bandwidth, points } = rooflineOf({ ...measured, roofs: null, results: [{ ...r!, timing: null, counters }] })
   assert.is(bandwidth, 3350)
   assert.ok(Math.abs(points[0]!.rate - r!.flops! / 2e-6 / 1e9) < 1e-9 * points[0]!.rate)
+})
+
+test('cuBLAS stands beside the products that it was timed on', () => {
+  const [r] = measured.results
+  const at = { median: 8, p20: 7, p80: 9 }
+  const timed = { ...at, ratio: 1.25, cold: { ...at, median: 16 }, coldRatio: 0.5 }
+  const report: OpBenchReport = {
+    ...measured,
+    cublas: { name: 'cuBLAS 13.2.1 (libcublas.so.13)' },
+    results: [
+      { ...r!, op: 'linear', cublas: timed },
+      { ...r!, op: 'matmul', dtype: 'bf16', cublas: { refused: 'c is off by <7>' } },
+      { ...r!, op: 'rmsNorm', cublas: null },
+    ],
+  }
+  assert.equal(JSON.parse(JSON.stringify(report)).results[0].cublas, timed)
+  const { header, rows } = opBenchTable(report)
+  const first = header.indexOf('cublas µs')
+  assert.equal(header.slice(first), ['cublas µs', 'ratio', 'cublas cold', 'cold ratio', 'shape'])
+  assert.equal(rows[0]!.slice(first, -1), ['8.00', '1.25', '16.0', '0.50'])
+  assert.equal(rows[1]!.slice(first, -1), ['–', '–', '–', '–'])
+  assert.match(markdownOpBench(report), /\| 8\.00 \| 1\.25 \| 16\.0 \| 0\.50 \|/)
+  const text = formatOpBench(report)
+  assert.match(text, /cuBLAS 13\.2\.1 \(libcublas\.so\.13\): plain products without bias and residual/)
+  assert.match(text, /cuBLAS is not timed: matmul bf16: c is off by <7>/)
+  const page = rooflinePage(report)
+  assert.ok(page.includes('cublas µs') && page.includes('c is off by &lt;7&gt;'))
+  const without = { ...measured, cublas: { reason: 'not found (tried libcublas.so.13)' } }
+  assert.match(formatOpBench(without), /cuBLAS: not found \(tried libcublas\.so\.13\)/)
+  assert.not.match(formatOpBench(without), /ratio/)
+  assert.ok(measured.cublas === null && !formatOpBench(measured).includes('cuBLAS'))
+})
+
+test('cuBLAS works on no device but cuda', () => {
+  assert.equal(native.cublas(device('cpu').index), { reason: 'cuBLAS runs on cuda devices' })
+  const a = tensor([1, 2, 3, 4], [2, 2], { device: 'cpu' })
+  const call = { op: opNamed('matmul'), inputs: { a, b: a }, attrs: {} }
+  assert.throws(() => runByCublas(call), /\[matmul\] cuBLAS runs on cuda devices/)
+  const { tensors } = device('cpu').memory()
+  assert.throws(() => runByCublas(call), /cuBLAS/)
+  assert.is(device('cpu').memory().tensors, tensors) // the output that was made for it is gone
+  a.dispose()
 })
 
 test("nvidia-smi's line is read", () => {

@@ -52,7 +52,8 @@ async function runOp(world: World, calls: readonly ValidCall[]): Promise<void> {
   world.trace(`addon run ${typeof number} ${ops[op]?.name} [${args.slice(0, 32).join(' ')}]`)
   await world.attempt('run', () => {
     if (random.chance(0.1)) return native.cost(number as number)
-    native.run(number as number)
+    if (random.chance(0.1)) native.runCublas(number as number)
+    else native.run(number as number)
     for (let i = 0; i < (ops[op]?.outputs.length ?? 0); i++) if (args[9 * i] !== -1) made.push(args[9 * i]!)
   })
   await releaseAll(world, made)
@@ -188,7 +189,7 @@ async function anyMethod(world: World): Promise<void> {
   const self = random.chance(0.8) ? native : random.pick(strange)
   const result = await world.attempt(name, () => Reflect.apply(native[name] as () => unknown, self, given))
   if ((name === 'create' || name === 'view') && typeof result === 'number') native.release(result)
-  if (name === 'run' && given.length > 0) await world.settle()
+  if (name.startsWith('run') && given.length > 0) await world.settle()
   if (name === 'setMemoryLimit') native.setMemoryLimit(world.device.index, memoryLimit)
 }
 

@@ -1,4 +1,5 @@
 import { table } from '../ui/table.js'
+import { type CublasTiming, cublasNotes } from './cublas.js'
 import type { OpCounters } from './op-counters.js'
 import type { OpBenchReport, OpBenchResult, OpRates } from './ops.js'
 
@@ -21,6 +22,18 @@ const timeColumns: readonly Column<OpRates>[] = [
   ['error', (r) => r.error.toExponential(1)],
   ['host µs', (_, t) => digits(t.host)],
   ['shape', (r) => r.shape],
+]
+
+const ofCublas = (title: string, cell: (t: CublasTiming) => string): Column<unknown> => [
+  title,
+  ({ cublas }) => (cublas && 'ratio' in cublas ? cell(cublas) : '–'),
+]
+/** Before the shape, where the report has any. */
+const cublasColumns: readonly Column<unknown>[] = [
+  ofCublas('cublas µs', (t) => digits(t.median)),
+  ofCublas('ratio', (t) => t.ratio.toFixed(2)),
+  ofCublas('cublas cold', (t) => digits(t.cold.median)),
+  ofCublas('cold ratio', (t) => t.coldRatio.toFixed(2)),
 ]
 
 const countColumns: readonly Column<OpCounters>[] = [
@@ -53,7 +66,10 @@ function rowsOf<T>(
 
 /** Header and cells of the report: times, or counters on an emulated device. */
 export function opBenchTable(report: OpBenchReport): { header: string[]; rows: string[][] } {
-  return report.roofs ? rowsOf(report, timeColumns, (r) => r.timing) : rowsOf(report, countColumns, (r) => r.counters)
+  if (!report.roofs) return rowsOf(report, countColumns, (r) => r.counters)
+  const compared = report.results.some(({ cublas }) => cublas)
+  const columns = compared ? [...timeColumns.slice(0, -1), ...cublasColumns, ...timeColumns.slice(-1)] : timeColumns
+  return rowsOf(report, columns, (r) => r.timing)
 }
 
 /** What the figures of the report are relative to, a line each. */
@@ -73,6 +89,7 @@ export function opBenchNotes(report: OpBenchReport): string[] {
     ...(clocks
       ? [`${clocks.name}, driver ${clocks.driver}: SM ${clocks.sm} of ${clocks.smMax} MHz, memory ${clocks.memory} MHz`]
       : []),
+    ...cublasNotes(report.cublas, report.results),
     again,
   ]
 }

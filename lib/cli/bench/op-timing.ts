@@ -33,18 +33,21 @@ export const timedByEvents = (device: Device): boolean => device.name.startsWith
 
 /** A call whose outputs are written again and again, in samples of some 4 ms. */
 export class Sampler {
-  readonly #out: Record<string, Tensor>
+  private readonly out: Record<string, Tensor>
   #repeats = 1
 
   private constructor(
     private readonly call: OpCall,
     private readonly device: Device,
+    private readonly queueCall: typeof run,
+    out?: Record<string, Tensor>,
   ) {
-    this.#out = run(call)
+    this.out = queueCall(call, out)
   }
 
-  static async of(call: OpCall, device: Device): Promise<Sampler> {
-    const sampler = new Sampler(call, device)
+  /** `queueCall` queues the call, where its kernel does not; `beside` is the sampler of the same call whose outputs it writes, too. */
+  static async of(call: OpCall, device: Device, queueCall = run, beside?: Sampler): Promise<Sampler> {
+    const sampler = new Sampler(call, device, queueCall, beside?.out)
     await device.synchronize()
     const { time } = await sampler.sample()
     sampler.#repeats = Math.max(1, Math.min(500, Math.round(4000 / Math.max(time, 20))))
@@ -56,7 +59,7 @@ export class Sampler {
     const start = performance.now()
     let queued = start
     const queue = () => {
-      for (let i = 0; i < repeats; i++) run(this.call, this.#out)
+      for (let i = 0; i < repeats; i++) this.queueCall(this.call, this.out)
       queued = performance.now()
     }
     const time = await (timedByEvents(this.device) ? this.device.time(queue) : this.#onHost(queue))
@@ -71,7 +74,7 @@ export class Sampler {
   }
 
   dispose(): void {
-    disposeAll(this.#out)
+    disposeAll(this.out)
   }
 }
 
@@ -79,13 +82,17 @@ export class Sampler {
 export class CacheFlush {
   readonly #buffer: Tensor
 
-  constructor(private readonly device: Device) {
-    this.#buffer = empty([64 * 2 ** 20], { device, dtype: 'f32' })
+  constructor(
+    private readonly device: Device,
+    bytes = 256 * 2 ** 20,
+  ) {
+    this.#buffer = empty([bytes / 4], { device, dtype: 'f32' })
   }
 
+  /** Events leave out what came before them, and a GPU that is still at it when the call behind is queued does not wait for it. */
   async run(): Promise<void> {
     fill(this.#buffer, { value: 0 })
-    await this.device.synchronize()
+    if (!timedByEvents(this.device)) await this.device.synchronize()
   }
 
   dispose(): void {
@@ -122,4 +129,37 @@ export async function timeCall(
   const noise = (q.p80 - q.p20) / q.median
   const timing = { ...q, noise, samples: hot.length, cold: quantiles(cold), host: quantiles(host).median }
   return { timing, beside: others, hot }
+}
+
+/** Times of two ways to run one call, in turns that begin with either. */
+export interface PairTiming {
+  hot: readonly [Quantiles, Quantiles]
+  cold: readonly [Quantiles, Quantiles]
+  /** The median over turns of the first's time over the second's. */
+  ratio: number
+  coldRatio: number
+}
+
+export async function timePair(
+  pair: readonly [Sampler, Sampler],
+  flush: CacheFlush,
+  seconds: number,
+): Promise<PairTiming> {
+  const [hot, cold]: [number[][], number[][]] = [
+    [[], []],
+    [[], []],
+  ]
+  const end = performance.now() + seconds * 1000
+  for (let turn = 0; turn < 6 || (performance.now() < end && turn < 200); turn++) {
+    const order = turn % 2 === 0 ? [0, 1] : [1, 0]
+    for (const i of order) hot[i]!.push((await pair[i]!.sample()).time)
+    if (turn % 3 !== 0) continue
+    for (const i of order) {
+      await flush.run()
+      cold[i]!.push((await pair[i]!.sample(1)).time)
+    }
+  }
+  const ratio = ([a, b]: number[][]) => quantiles(a!.map((time, i) => time / b![i]!)).median
+  const both = ([a, b]: number[][]) => [quantiles(a!), quantiles(b!)] as const
+  return { hot: both(hot), cold: both(cold), ratio: ratio(hot), coldRatio: ratio(cold) }
 }

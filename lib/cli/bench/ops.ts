@@ -9,6 +9,7 @@ import { bfloat16IsAsGoodAsPlain, matchesReference } from '../../conformance/sui
 import { fail } from '../../errors.js'
 import { type Device, device as openDevice } from '../../tensor/device.js'
 import { native } from '../../tensor/native.js'
+import { type CublasLibrary, type CublasResult, compareWithCublas, cublasOf } from './cublas.js'
 import { type GpuClocks, gpuClocks } from './gpu-clocks.js'
 import { costOf, disposeAll, prepare, shapesOf } from './op-call.js'
 import { countCall, type OpCounters } from './op-counters.js'
@@ -56,6 +57,8 @@ export interface OpBenchResult {
   timing: OpRates | null
   /** null on a device that counts nothing. */
   counters: OpCounters | null
+  /** cuBLAS beside a product's time; null where the op is no product, or the device has no cuBLAS. */
+  cublas: CublasResult | null
   /** What measures this row again. */
   command: string
 }
@@ -80,6 +83,8 @@ export interface OpBenchReport {
   /** Microseconds of a synchronisation with nothing to wait for; part of every cold time. null where device events tell the time. */
   emptySync: number | null
   clocks: GpuClocks | null
+  /** null on a device that is no GPU. */
+  cublas: CublasLibrary | null
   results: OpBenchResult[]
   /** Ops that were not measured, because they are wrong. */
   refused: Refusal[]
@@ -111,6 +116,7 @@ interface Rig {
   device: Device
   shapes: OpShapes
   seconds: number
+  cublas: CublasLibrary | null
   /** null on an emulated device. */
   clock: { roofs: RoofSamplers; flush: CacheFlush; first: Roofs } | null
 }
@@ -140,7 +146,7 @@ async function ratesOf(
 }
 
 async function measure(row: OpRow, dtype: Float, error: number, rig: Rig): Promise<OpBenchResult> {
-  const { device, shapes, clock } = rig
+  const { device, shapes, seconds, clock, cublas } = rig
   const call = prepare(row, shapes, device, dtype)
   const stated = costOf(call, device)
   const cost = { ...stated, flops: row.bench.flops?.(shapes) ?? stated.flops }
@@ -156,6 +162,10 @@ async function measure(row: OpRow, dtype: Float, error: number, rig: Rig): Promi
       counters:
         device.name === 'simt'
           ? await countCall(call, device, { ...cost, tiles: dtype === 'bf16' ? row.bench.tiles?.(shapes) : undefined })
+          : null,
+      cublas:
+        clock && cublas && 'name' in cublas
+          ? await compareWithCublas(row, call, dtype, { device, flush: clock.flush, seconds })
           : null,
       command: `npx callgrad bench ops --op ${row.op} --dtype ${dtype === 'f32' ? 'fp32' : dtype} --device ${device.name}`,
     }
@@ -181,7 +191,7 @@ async function emptySync(device: Device): Promise<number> {
 
 /**
  * Checks and measures ops of the native table. On a device: time, hot and cold, in turns with the machine's roof. On `simt`: what the
- * checked build counts. An op whose check fails is not measured but listed as refused.
+ * checked build counts. On a CUDA device cuBLAS stands beside the products, where it can be opened. An op whose check fails is not measured but listed as refused.
  *
  * @throws `ERR_CONFIG` for an op that the table does not have, `ERR_DEVICE` for a device that is not available
  */
@@ -192,6 +202,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
   if (emulated) process.env.CALLGRAD_SIMT ??= 'checked' // the fast build sees no memory accesses
   const device = openDevice(options.device ?? 'cpu')
   const clock = emulated ? null : await openClock(device)
+  const cublas = cublasOf(device)
   const shapes = options.shapes ?? (emulated ? emulatedShapes : smollm2Shapes)
   const report: OpBenchReport = {
     version: 1,
@@ -204,6 +215,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
     roofs: clock?.first ?? null,
     emptySync: clock && !timedByEvents(device) ? await emptySync(device) : null,
     clocks: device.name.startsWith('cuda') ? await gpuClocks(device.name) : null,
+    cublas,
     results: [],
     refused: [],
   }
@@ -214,7 +226,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
         report.refused.push({ op: row.op, dtype, reason: checked })
         continue
       }
-      const result = await measure(row, dtype, checked, { device, shapes, seconds, clock })
+      const result = await measure(row, dtype, checked, { device, shapes, seconds, cublas, clock })
       report.results.push(result)
       onResult?.(result)
     }
