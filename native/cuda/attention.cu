@@ -45,10 +45,12 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
                     : nullptr;
   });
   const int64_t head = int64_t(fold.kvHead) * a.dim;
-  TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
-  core.attend(keys, [&](int r, const KeyBlock<T>& b) {
-    return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
-  });
+  do {
+    TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
+    core.attend(keys, [&](int r, const KeyBlock<T>& b) {
+      return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
+    });
+  } while (core.again());
   core.each([&](int r, int column, const auto& values, float maximum, float sum) {
     if (r >= rows) return;
     const int64_t token = tile.begin + fold.token(r);

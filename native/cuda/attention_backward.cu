@@ -69,10 +69,12 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
                return rowState(a.lse[i], a.delta[i]);
              });
   const int64_t head = int64_t(fold.kvHead) * a.dim;
-  TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
-  core.attend(keys, [&](int r, const KeyBlock<T>& b) {
-    return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
-  });
+  do {
+    TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
+    core.attend(keys, [&](int r, const KeyBlock<T>& b) {
+      return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
+    });
+  } while (core.again());
   core.each([&](int r, int column, const auto& values) {
     if (r < rows) put(a.dq + at(r, a.dqStride) + column, values);
   });
@@ -121,24 +123,26 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     }
   };
 
-  for (int i = 0; i < tables.count; i++) {
-    const Segment s = tables.segments[i];
-    if (s.qBegin >= s.qEnd) continue;
+  const auto walkSegment = [&](const Segment& s) {
+    if (s.qBegin >= s.qEnd) return;
     for (int p = s.spanBegin; p < s.spanEnd; p++) {
       const int32_t begin = tables.spans[2 * p], end = tables.spans[2 * p + 1];
       if (begin < first + count && end > first)
         walk(s.qBegin, s.qEnd, [&](int key, int) { return key >= begin && key < end; });
     }
-    if (s.kBegin < 0 || s.kBegin >= first + count) continue;
+    if (s.kBegin < 0 || s.kBegin >= first + count) return;
     // Token t sees own keys below ownSeen(t - qBegin): the first that sees any of this block.
     const int64_t offset = first > s.kBegin ? first - s.kBegin : 0;
     const int64_t from = offset - s.causalOffset;
     const int64_t begin = s.qBegin + (from > 0 ? from : 0);
-    if (begin >= s.qEnd) continue;
+    if (begin >= s.qEnd) return;
     walk(int(begin), s.qEnd, [&](int key, int token) {
       return key >= s.kBegin && key - s.kBegin < s.ownSeen(token - s.qBegin);
     });
-  }
+  };
+  do {
+    for (int i = 0; i < tables.count; i++) walkSegment(tables.segments[i]);
+  } while (core.again());
   core.each([&](int j, int column, const auto& k, const auto& v) {
     if (j >= count) return;
     put(a.dk + int64_t(first + j) * a.dkStride + head + column, k);

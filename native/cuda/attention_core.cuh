@@ -11,6 +11,8 @@
 //   core.begin(query)              query(r) -> const T* of row r, or null
 //   core.attend(next, visible)     blocks from next(), until it says there is none;
 //                                  visible(r, block) -> keys of the block that row r sees
+//   core.again()                   whether the same blocks have to be attended once more, because
+//                                  some row may have met what it does not see; for all threads
 //   core.each(f)                   f(r, column, value pairs, maximum, sum) over what the thread
 //   holds
 //
@@ -102,6 +104,8 @@ class PlainCore {
     }
   }
 
+  CG_DEVICE bool again() { return false; }  // a row's loops end with the keys that it sees
+
   // f(row, column, values, maximum in base 2, sum); one column a call
   template <typename F>
   CG_DEVICE void each(const F& f) const {
@@ -138,9 +142,7 @@ class MmaCore {
 
   CG_DEVICE MmaCore(float* memory, int, float scale)
       : q_(sharedAddress(memory)), ring_(q_ + kTileBytes), scale_(scale * kLog2E) {
-    CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
-    for (int k = 0; k < 4; k++) out_[0][i][k] = 0;
+    clear(out_);
   }
 
   template <typename Query>
@@ -153,6 +155,14 @@ class MmaCore {
     ring_.walk(next, [&](const KeyBlock<T>& block, SharedAddress keys, SharedAddress values) {
       step(block, keys, values, visible);
     });
+  }
+
+  CG_DEVICE bool again() {
+    if (careful_ || !__syncthreads_or(anyNan(out_))) return false;
+    careful_ = true;
+    clear(out_);
+    max_[0] = max_[1] = -INFINITY, sum_[0] = sum_[1] = 0;
+    return true;
   }
 
   // f(row, column, pair of values, maximum in base 2, sum)
@@ -178,14 +188,15 @@ class MmaCore {
     Tile::template products<kPairs>(s, q_, warpRow(), keys);
     const int lane = laneId();
     float most[2] = {-INFINITY, -INFINITY};
+    int seen[2];
     CG_UNROLL
     for (int h = 0; h < 2; h++) {
-      const int seen = visible(warpRow() + lane / 4 + h * 8, block);
+      seen[h] = visible(warpRow() + lane / 4 + h * 8, block);
       CG_UNROLL
       for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
       for (int e = 0; e < 2; e++) {
         float& x = s[0][j][2 * h + e];
-        x = j * 8 + lane % 4 * 2 + e < seen ? x * scale_ : -INFINITY;
+        x = j * 8 + lane % 4 * 2 + e < seen[h] ? x * scale_ : -INFINITY;
         most[h] = x > most[h] || x != x ? x : most[h];
       }
     }
@@ -211,18 +222,16 @@ class MmaCore {
     CG_UNROLL
     for (int i = 0; i < kDim / 8; i++) CG_UNROLL
     for (int k = 0; k < 4; k++) out_[0][i][k] *= keep[k / 2];
-    CG_UNROLL
-    for (int j = 0; j < kPairs; j++) {  // 16 keys: two score tiles are one A fragment
-      uint32_t a[1][4], b[kDim / 8][2];
-      packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
-      Tile::bColumnsOf(b, values, j * 16);
-      mma_tiles_bf16(out_, a, b);
-    }
+    if (careful_)
+      Tile::template weighSeen<kPairs>(out_, s, values, seen);
+    else
+      Tile::template weigh<kPairs>(out_, s, values);
   }
 
   SharedAddress q_;
   Ring ring_;
   float scale_;
+  bool careful_ = false;
   float max_[2] = {-INFINITY, -INFINITY}, sum_[2] = {0, 0};
   float out_[1][kDim / 8][4];
 };

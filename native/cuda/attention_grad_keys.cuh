@@ -3,8 +3,9 @@
 //
 //   P = 2^(c q k^T - log2(e) lse)   dV = P^T dOut   dS = P (dOut v^T - delta)   dK = scale dS^T q
 //
-// Cores: begin(key, value), then add(source, visible) for each tile of rows, then each(f). A source
-// gives rows of q and dOut and their states; visible(key, row) says whether the row sees the key.
+// Cores: begin(key, value), then add(source, visible) for each tile of rows, then again() (whether
+// all tiles have to be added once more), then each(f). A source gives rows of q and dOut and their
+// states; visible(key, row) says whether the row sees the key.
 #pragma once
 #include "cuda/attention_grad_query.cuh"
 
@@ -72,6 +73,8 @@ class PlainGradKeys {
     }
   }
 
+  CG_DEVICE bool again() { return false; }
+
   // f(key, column, dK values, dV values)
   template <typename F>
   CG_DEVICE void each(const F& f) const {
@@ -105,10 +108,7 @@ class MmaGradKeys {
 
   CG_DEVICE MmaGradKeys(float* memory, int, float scale)
       : k_(sharedAddress(memory)), scale_(scale) {
-    CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
-    for (int k = 0; k < 4; k++)
-      dk_[i / kPart][0][i % kPart][k] = dv_[i / kPart][0][i % kPart][k] = 0;
+    reset();
   }
 
   template <typename Key, typename Value>
@@ -144,19 +144,31 @@ class MmaGradKeys {
         y = sees ? x * (y - of.delta) : 0.0f;
       }
     }
-    CG_UNROLL
-    for (int j = 0; j < kPairs; j++) {
-      uint32_t p[1][4], ds[1][4], b[kPart][2];
-      packRows(p[0], s[0][2 * j], s[0][2 * j + 1]);
-      packRows(ds[0], d[0][2 * j], d[0][2 * j + 1]);
+    if (careful_) {
       CG_UNROLL
-      for (int part = 0; part < kParts; part++) {
-        Tile::bColumnsOf(b, dOut(), j * 16, part * kPart * 8);
-        mma_tiles_bf16(dv_[part], p, b);
-        Tile::bColumnsOf(b, q(), j * 16, part * kPart * 8);
-        mma_tiles_bf16(dk_[part], ds, b);
+      for (int j = 0; j < kPairs; j++) {
+        uint32_t seen[2] = {0, 0};
+        for (int i = 0; i < 16; i++) CG_UNROLL
+        for (int h = 0; h < 2; h++)
+          seen[h] |= uint32_t(visible(warpKey() + lane / 4 + h * 8, j * 16 + i)) << i;
+        step(j, s, d,
+             [&](auto& sum, const auto& a, const auto& b) { mmaSeen(sum[0], a[0], b, seen); });
       }
+    } else {
+      CG_UNROLL
+      for (int j = 0; j < kPairs; j++)
+        step(j, s, d, [](auto& sum, const auto& a, const auto& b) { mma_tiles_bf16(sum, a, b); });
     }
+  }
+
+  CG_DEVICE bool again() {
+    bool spoiled = false;
+    CG_UNROLL
+    for (int part = 0; part < kParts; part++) spoiled |= anyNan(dk_[part]) || anyNan(dv_[part]);
+    if (careful_ || !__syncthreads_or(spoiled)) return false;
+    careful_ = true;
+    reset();
+    return true;
   }
 
   template <typename F>
@@ -178,6 +190,26 @@ class MmaGradKeys {
   // Columns are taken in parts: the fragments of all of them at once would spill.
   static constexpr int kPart = kDim <= 64 ? 4 : 2, kParts = kDim / 8 / kPart;
 
+  // Adds 16 rows' share: P^T dOut and dS^T q.
+  template <typename Product>
+  CG_DEVICE void step(int j, const float (&s)[1][2 * kPairs][4], const float (&d)[1][2 * kPairs][4],
+                      const Product& product) {
+    uint32_t p[1][4], ds[1][4], b[kPart][2];
+    packRows(p[0], s[0][2 * j], s[0][2 * j + 1]);
+    packRows(ds[0], d[0][2 * j], d[0][2 * j + 1]);
+    CG_UNROLL
+    for (int part = 0; part < kParts; part++) {
+      Tile::bColumnsOf(b, dOut(), j * 16, part * kPart * 8);
+      product(dv_[part], p, b);
+      Tile::bColumnsOf(b, q(), j * 16, part * kPart * 8);
+      product(dk_[part], ds, b);
+    }
+  }
+  CG_DEVICE void reset() {
+    CG_UNROLL
+    for (int part = 0; part < kParts; part++) clear(dk_[part]), clear(dv_[part]);
+  }
+
   CG_DEVICE static int warpKey() { return int(threadIdx.x) / kWarp * 16; }
   CG_DEVICE SharedAddress v() const { return k_ + kKeyBytes; }
   CG_DEVICE SharedAddress q() const { return k_ + 2 * kKeyBytes; }
@@ -186,6 +218,7 @@ class MmaGradKeys {
   SharedAddress k_;
   const void* any_ = nullptr;
   float scale_;
+  bool careful_ = false;
   float dk_[kParts][1][kPart][4], dv_[kParts][1][kPart][4];
 };
 

@@ -3,7 +3,7 @@
 //   P = 2^(c q k^T - log2(e) lse)   dP = dOut v^T   dS = P (dP - delta)   dQ = scale dS k
 //
 // Two cores with one interface, as in attention_core.cuh: begin(query, dOut, state), attend(next,
-// visible), each(f). state(r) gives lse in base 2 and delta = rowsum(dOut * out).
+// visible), again(), each(f). state(r) gives lse in base 2 and delta = rowsum(dOut * out).
 #pragma once
 #include "cuda/attention_core.cuh"
 
@@ -79,6 +79,8 @@ class PlainGradQuery {
     }
   }
 
+  CG_DEVICE bool again() { return false; }
+
   template <typename F>
   CG_DEVICE void each(const F& f) const {
     CG_UNROLL
@@ -111,9 +113,7 @@ class MmaGradQuery {
 
   CG_DEVICE MmaGradQuery(float* memory, int, float scale)
       : q_(sharedAddress(memory)), ring_(q_ + 2 * kTileBytes), scale_(scale) {
-    CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
-    for (int k = 0; k < 4; k++) dq_[0][i][k] = 0;
+    clear(dq_);
   }
 
   template <typename Query, typename Gradient, typename State>
@@ -129,6 +129,13 @@ class MmaGradQuery {
     ring_.walk(next, [&](const KeyBlock<T>& block, SharedAddress keys, SharedAddress values) {
       step(block, keys, values, visible);
     });
+  }
+
+  CG_DEVICE bool again() {
+    if (careful_ || !__syncthreads_or(anyNan(dq_))) return false;
+    careful_ = true;
+    clear(dq_);
+    return true;
   }
 
   template <typename F>
@@ -154,30 +161,29 @@ class MmaGradQuery {
     Tile::template products<kPairs>(s, q_, warpRow(), keys);
     Tile::template products<kPairs>(d, q_ + kTileBytes, warpRow(), values);
     const int lane = laneId();
+    int seen[2];
     CG_UNROLL
     for (int h = 0; h < 2; h++) {
-      const int seen = visible(warpRow() + lane / 4 + h * 8, block);
+      seen[h] = visible(warpRow() + lane / 4 + h * 8, block);
       CG_UNROLL
       for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
       for (int e = 0; e < 2; e++) {
-        const bool sees = j * 8 + lane % 4 * 2 + e < seen;
+        const bool sees = j * 8 + lane % 4 * 2 + e < seen[h];
         float& x = s[0][j][2 * h + e];
         const float p = ex2(x * (scale_ * kLog2E) - state_[h].lse2);
         x = sees ? p * (d[0][j][2 * h + e] - state_[h].delta) : 0.0f;
       }
     }
-    CG_UNROLL
-    for (int j = 0; j < kPairs; j++) {
-      uint32_t a[1][4], b[kDim / 8][2];
-      packRows(a[0], s[0][2 * j], s[0][2 * j + 1]);
-      Tile::bColumnsOf(b, keys, j * 16);
-      mma_tiles_bf16(dq_, a, b);
-    }
+    if (careful_)
+      Tile::template weighSeen<kPairs>(dq_, s, keys, seen);
+    else
+      Tile::template weigh<kPairs>(dq_, s, keys);
   }
 
   SharedAddress q_;
   Ring ring_;
   float scale_;
+  bool careful_ = false;
   RowState state_[2];
   float dq_[1][kDim / 8][4];
 };

@@ -4,7 +4,7 @@
 // A source of rows is a function of a row's number that gives its address, or null for a row that
 // is not there (zeros are loaded for it).
 #pragma once
-#include "cuda/rows.cuh"
+#include "cuda/attention_products.cuh"
 
 namespace callgrad::gpu {
 
@@ -142,15 +142,37 @@ struct HeadTile {
       mma_tiles_bf16(s, in, b);
     }
   }
+  // d += 16 rows of weights, times the first 16 kPairs rows of `tile`.
+  template <int kPairs>
+  CG_DEVICE static void weigh(float (&d)[1][kDim / 8][4], const float (&weights)[1][2 * kPairs][4],
+                              SharedAddress tile) {
+    CG_UNROLL
+    for (int j = 0; j < kPairs; j++) {  // two tiles of weights are one A fragment
+      uint32_t a[1][4], b[kDim / 8][2];
+      packRows(a[0], weights[0][2 * j], weights[0][2 * j + 1]);
+      bColumnsOf(b, tile, j * 16);
+      mma_tiles_bf16(d, a, b);
+    }
+  }
+  // The same, with care. `seen`: the rows of `tile` that rows lane / 4 and lane / 4 + 8 see.
+  template <int kPairs>
+  CG_DEVICE static void weighSeen(float (&d)[1][kDim / 8][4],
+                                  const float (&weights)[1][2 * kPairs][4], SharedAddress tile,
+                                  const int (&seen)[2]) {
+    CG_UNROLL
+    for (int j = 0; j < kPairs; j++) {
+      const uint32_t bits[2] = {seenBits(seen[0], j * 16), seenBits(seen[1], j * 16)};
+      uint32_t a[4];
+      packRows(a, weights[0][2 * j], weights[0][2 * j + 1]);
+      CG_UNROLL
+      for (int i = 0; i < kDim / 8; i += 2) {  // all columns at once would spill
+        uint32_t b[2][2];
+        bColumnsOf(b, tile, j * 16, i * 8);
+        mmaSeen(d[0] + i, a, b, bits);
+      }
+    }
+  }
 };
-
-// Two tiles of fp32 fragments, side by side, as the A fragment of a product over their columns.
-CG_DEVICE void packRows(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
-  a[0] = packBf16x2(left[0], left[1]);
-  a[1] = packBf16x2(left[2], left[3]);
-  a[2] = packBf16x2(right[0], right[1]);
-  a[3] = packBf16x2(right[2], right[3]);
-}
 
 // Blocks of keys and values go through two buffers each: while a block is worked on, the next one
 // is on its way. One wait for all copies a block: they need no groups.

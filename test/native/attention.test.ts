@@ -1,7 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { causal, group } from '../../lib/conformance/attention-case.js'
-import { normal } from '../../lib/conformance/row.js'
 import {
   attention,
   attentionBackward,
@@ -12,37 +11,13 @@ import {
   kvWrite,
 } from '../../lib/tensor/ops.generated.js'
 import { type AttentionSegment, segmentTables } from '../../lib/tensor/segments.js'
-import { type DType, empty, type Tensor, tensor } from '../../lib/tensor/tensor.js'
+import { empty, type Tensor } from '../../lib/tensor/tensor.js'
 import { cpuTest, testDevice } from '../support/device.js'
+import { ints, make, rowsOf, sameBits } from './attention-tensors.js'
 
-// What the conformance rows cannot say: equal bits between training, prefill, chunked prefill and decode, and that
-// nothing leaks from keys or rows that a row does not see.
+// What the conformance rows cannot say: equal bits between training, prefill, chunked prefill and decode, and tables that are wrong.
 
 const dtypes = ['f32', 'bf16'] as const
-
-function make(shape: number[], seed: number, dtype: DType, change?: (values: Float64Array) => void): Tensor {
-  const { values } = normal(shape, seed)
-  change?.(values)
-  return tensor(Float32Array.from(values), shape, { device: testDevice, dtype })
-}
-
-const ints = (values: number[], shape = [values.length]) =>
-  values.length > 0
-    ? tensor(Int32Array.from(values), shape, { device: testDevice })
-    : empty(shape, { device: testDevice, dtype: 'i32' })
-
-const rowsOf = async (t: Tensor) => {
-  const data = await t.toFloat32Array()
-  const width = data.length / t.shape[0]!
-  return (begin: number, end = begin + 1) => data.slice(begin * width, end * width)
-}
-
-function sameBits(actual: Float32Array, expected: Float32Array, what: string): void {
-  assert.is(actual.length, expected.length, what)
-  for (let i = 0; i < expected.length; i++) {
-    if (!Object.is(actual[i], expected[i])) assert.unreachable(`${what}: [${i}] is ${actual[i]}, not ${expected[i]}`)
-  }
-}
 
 interface Heads {
   heads: number
@@ -143,55 +118,6 @@ for (const dtype of dtypes) {
       }
     })
   }
-
-  test(`what a row does not see cannot reach it: ${dtype}`, async () => {
-    const segments = group(70, [21, 5])
-    const [rows, heads, dim] = [96, 3, 16]
-    const tables = segmentTables(segments, testDevice)
-    const run = async (bad: { q?: number; k?: number; v?: number; dOut?: number }, value: number) => {
-      const poison = (row: number | undefined, count: number) => (x: Float64Array) => {
-        if (row !== undefined) x.fill(value, row * count * dim, row * count * dim + 3)
-      }
-      const q = make([rows, heads, dim], 11, dtype, poison(bad.q, heads))
-      const k = make([rows, 1, dim], 12, dtype, poison(bad.k, 1))
-      const v = make([rows, 1, dim], 13, dtype, poison(bad.v, 1))
-      const dOut = make([rows, heads, dim], 14, dtype, poison(bad.dOut, heads))
-      const { out, lse } = attention(q, k, v, tables.segments, tables.spans)
-      const { dq, dk, dv } = attentionBackward(q, k, v, out, lse, dOut, tables.segments, tables.spans)
-      return { out: await rowsOf(out), dq: await rowsOf(dq), dk: await rowsOf(dk), dv: await rowsOf(dv) }
-    }
-    const seen = (t: number, j: number) =>
-      segments.some(
-        ({ queries, keys, spans }) =>
-          t >= queries[0] && t < queries[1] && (spans.some(([a, b]) => j >= a && j < b) || (j >= keys![0] && j <= t)),
-      )
-    const clean = await run({}, 0)
-    const finite = (x: Float32Array) => x.every((y) => Number.isFinite(y))
-    for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
-      for (const bad of [1, 33, 66, 75, 93]) {
-        for (const side of ['k', 'v'] as const) {
-          const got = await run({ [side]: bad }, value)
-          for (let t = 0; t < rows; t++) {
-            if (seen(t, bad)) {
-              if (side === 'v' || Number.isNaN(value)) assert.not(finite(got.out(t)), `row ${t} sees ${side} ${bad}`)
-              continue
-            }
-            sameBits(got.out(t), clean.out(t), `row ${t}, ${value} in ${side} ${bad}`)
-            assert.ok(finite(got.dq(t)), `dq of row ${t}, ${value} in ${side} ${bad}`)
-          }
-        }
-        for (const side of ['q', 'dOut'] as const) {
-          const got = await run({ [side]: bad }, value)
-          for (let t = 0; t < rows; t++) {
-            if (t !== bad) assert.ok(finite(got.dq(t)), `dq of row ${t}, ${value} in ${side} ${bad}`)
-            if (seen(bad, t)) continue
-            assert.ok(finite(got.dk(t)), `dk of key ${t}, ${value} in ${side} ${bad}`)
-            assert.ok(finite(got.dv(t)), `dv of key ${t}, ${value} in ${side} ${bad}`)
-          }
-        }
-      }
-    }
-  })
 }
 
 function copyRow(from: Tensor, row: number, to: Tensor, at: number): void {
