@@ -7,11 +7,13 @@
 // the tile sees are not read. attention_core.cuh has the arithmetic.
 //
 // Traffic: q, out once; K and V of what a segment sees, once for each of its tiles (from L2 after
-// the first). Limited by the tensor cores from a few hundred keys on; the fp32 core by FFMA and
-// shared memory, since it is for parity.
+// the first), and 5 % for tables, lse and the sectors at the edges of rows. Results leave by way of
+// shared memory: stored as the fragments hold them, each sector was written by halves, which was 14
+// % of what the kernel asked for. Limited by the tensor cores from a few hundred keys on; the fp32
+// core by FFMA and shared memory, since it is for parity.
 #include <cmath>
 
-#include "cuda/attention_tiles.cuh"
+#include "cuda/attention_plan.cuh"
 #include "cuda/families.h"
 
 namespace callgrad::gpu {
@@ -51,15 +53,15 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
       return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
     });
   } while (core.again());
-  core.each([&](int r, int column, const auto& values, float maximum, float sum) {
-    if (r >= rows) return;
-    const int64_t token = tile.begin + fold.token(r);
-    const float inverse = sum > 0 || sum != sum ? 1.0f / sum : 0.0f;
-    put(a.out + token * a.outStride + int64_t(fold.head(r)) * a.dim + column, values, inverse);
-    if (column == 0)
-      a.lse[token * a.lseStride + fold.head(r)] =
-          sum == 0 ? -INFINITY : (maximum + log2f(sum)) * kLn2;
-  });
+  core.write(
+      [&](int r) -> T* {
+        if (r >= rows) return nullptr;
+        return a.out + (tile.begin + fold.token(r)) * a.outStride + int64_t(fold.head(r)) * a.dim;
+      },
+      [&](int r, float maximum, float sum) {
+        a.lse[(tile.begin + fold.token(r)) * a.lseStride + fold.head(r)] =
+            sum == 0 ? -INFINITY : (maximum + log2f(sum)) * kLn2;
+      });
 }
 
 template <typename Core>
@@ -83,7 +85,7 @@ Status attention(const OpCall& c, KernelContext& context) {
   const TensorView &q = c.in[0], &k = c.in[1];
   if (q.shape[0] == 0) return {};
   const int64_t dim = q.shape[2], group = q.shape[1] / k.shape[1];
-  const bool aligned = allWide(dim, 16, q, k, c.in[2]) && allWide(dim, 4, c.out[0]);
+  const bool aligned = allWide(dim, 16, q, k, c.in[2], c.out[0]);
   return withCore(q.dtype, dim, aligned, [&]<typename Core>() -> Status {
     if (group > Core::kRows)
       return error(Code::kShape, "expected at most %d query heads for a kv head, got %ld",

@@ -15,7 +15,7 @@
 // q, out, dOut, dq: [Tq, Hq, D], k, v, dk, dv: [Tk, Hkv, D], rows strided; lse: [Tq, Hq] f32.
 // Limited by the tensor cores; the fp32 cores by FFMA and shared memory.
 #include "cuda/attention_grad_keys.cuh"
-#include "cuda/attention_tiles.cuh"
+#include "cuda/attention_plan.cuh"
 #include "cuda/families.h"
 
 namespace callgrad::gpu {
@@ -75,9 +75,7 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
       return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
     });
   } while (core.again());
-  core.each([&](int r, int column, const auto& values) {
-    if (r < rows) put(a.dq + at(r, a.dqStride) + column, values);
-  });
+  core.write([&](int r) -> T* { return r < rows ? a.dq + at(r, a.dqStride) : nullptr; });
 }
 
 // blockIdx.x: a block of keys; y: kv head.
@@ -143,11 +141,11 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
   do {
     for (int i = 0; i < tables.count; i++) walkSegment(tables.segments[i]);
   } while (core.again());
-  core.each([&](int j, int column, const auto& k, const auto& v) {
-    if (j >= count) return;
-    put(a.dk + int64_t(first + j) * a.dkStride + head + column, k);
-    put(a.dv + int64_t(first + j) * a.dvStride + head + column, v);
-  });
+  const auto keyRow = [&](T* rows, int j, int64_t stride) {
+    return j < count ? rows + int64_t(first + j) * stride + head : nullptr;
+  };
+  core.write([&](int j) { return keyRow(a.dk, j, a.dkStride); },
+             [&](int j) { return keyRow(a.dv, j, a.dvStride); });
 }
 
 template <typename T>
@@ -198,8 +196,7 @@ Status backward(const OpCall& c, KernelContext& context, bool aligned) {
 Status attentionBackward(const OpCall& c, KernelContext& context) {
   const TensorView& q = c.in[0];
   const int64_t dim = q.shape[2];
-  const bool aligned = allWide(dim, 16, q, c.in[1], c.in[2], c.in[5]) &&
-                       allWide(dim, 4, c.out[0], c.out[1], c.out[2]);
+  const bool aligned = allWide(dim, 16, q, c.in[1], c.in[2], c.in[5], c.out[0], c.out[1], c.out[2]);
   return q.dtype == DType::kF32 ? backward<float>(c, context, aligned)
                                 : backward<BFloat16>(c, context, aligned);
 }

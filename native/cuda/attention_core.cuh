@@ -13,8 +13,9 @@
 //                                  visible(r, block) -> keys of the block that row r sees
 //   core.again()                   whether the same blocks have to be attended once more, because
 //                                  some row may have met what it does not see; for all threads
-//   core.each(f)                   f(r, column, value pairs, maximum, sum) over what the thread
-//   holds
+//   core.write(to, state)          values over sums to where to(r) says, if not null, and
+//                                  state(r, maximum, sum) once a row; where again() was asked
+//   core.each(f)                   f(r, column, values, maximum, sum) over what the thread holds
 //
 // A block of keys is any source of rows: contiguous, or found through a page table.
 #pragma once
@@ -23,6 +24,9 @@
 #include "cuda/attention_rows.cuh"
 
 namespace callgrad::gpu {
+
+// What weighted values are multiplied with: 0 for a row that sees nothing.
+CG_DEVICE float overSum(float sum) { return sum > 0 || sum != sum ? 1.0f / sum : 0.0f; }
 
 // ---- fp32 arithmetic ----------------------------------------------------------------------------
 
@@ -106,6 +110,19 @@ class PlainCore {
 
   CG_DEVICE bool again() { return false; }  // a row's loops end with the keys that it sees
 
+  template <typename To, typename State>
+  CG_DEVICE void write(const To& to, const State& state) const {
+    T* out = to(row());
+    if (!out) return;
+    const float inverse = overSum(sum_);
+    CG_UNROLL
+    for (int i = 0; i < kOwn; i++) {
+      const int c = int(threadIdx.x) % kPer + i * kPer;
+      if (c < dim_) out[c] = fromFloat<T>(out_[i] * inverse);
+    }
+    if (threadIdx.x % kPer == 0) state(row(), max_, sum_);
+  }
+
   // f(row, column, values, maximum in base 2, sum); one column a call
   template <typename F>
   CG_DEVICE void each(const F& f) const {
@@ -163,6 +180,17 @@ class MmaCore {
     clear(out_);
     max_[0] = max_[1] = -INFINITY, sum_[0] = sum_[1] = 0;
     return true;
+  }
+
+  template <typename To, typename State>
+  CG_DEVICE void write(const To& to, const State& state) const {
+    const float inverse[2] = {overSum(sum_[0]), overSum(sum_[1])};
+    const auto pair = [&](int i, int h) { return scaledPair(out_[0][i], h, inverse[h]); };
+    Tile::store(q_, warpRow(), pair, to);
+    const int lane = laneId(), first = warpRow() + lane / 4;
+    if (lane % 4 != 0) return;
+    for (int h = 0; h < 2; h++)
+      if (to(first + h * 8)) state(first + h * 8, max_[h], sum_[h]);
   }
 
   // f(row, column, pair of values, maximum in base 2, sum)

@@ -4,8 +4,8 @@
 //   P = 2^(c q k^T - log2(e) lse)   dV = P^T dOut   dS = P (dOut v^T - delta)   dK = scale dS^T q
 //
 // Cores: begin(key, value), then add(source, visible) for each tile of rows, then again() (whether
-// all tiles have to be added once more), then each(f). A source gives rows of q and dOut and their
-// states; visible(key, row) says whether the row sees the key.
+// all tiles have to be added once more), then write(toKey, toValue). A source gives rows of q and
+// dOut and their states; visible(key, row) says whether the row sees the key.
 #pragma once
 #include "cuda/attention_grad_query.cuh"
 
@@ -75,14 +75,17 @@ class PlainGradKeys {
 
   CG_DEVICE bool again() { return false; }
 
-  // f(key, column, dK values, dV values)
-  template <typename F>
-  CG_DEVICE void each(const F& f) const {
+  // dK of key j to where toKey(j) says, dV to where toValue(j) does; null for no key
+  template <typename ToKey, typename ToValue>
+  CG_DEVICE void write(const ToKey& toKey, const ToValue& toValue) const {
+    T *dk = toKey(row()), *dv = toValue(row());
+    if (!dk) return;
     CG_UNROLL
     for (int i = 0; i < kOwn; i++) {
       const int c = int(threadIdx.x) % kPer + i * kPer;
-      const float k[1] = {dk_[i] * scale_}, v[1] = {dv_[i]};
-      if (c < dim_) f(row(), c, k, v);
+      if (c >= dim_) break;
+      dk[c] = fromFloat<T>(dk_[i] * scale_);
+      dv[c] = fromFloat<T>(dv_[i]);
     }
   }
 
@@ -171,24 +174,20 @@ class MmaGradKeys {
     return true;
   }
 
-  template <typename F>
-  CG_DEVICE void each(const F& f) const {
-    cp_async_wait_all();
-    const int lane = laneId(), first = warpKey() + lane / 4;
-    CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
-    for (int h = 0; h < 2; h++) {
-      const float(&dk)[4] = dk_[i / kPart][0][i % kPart], (&dv)[4] = dv_[i / kPart][0][i % kPart];
-      const float k[2] = {dk[2 * h] * scale_, dk[2 * h + 1] * scale_};
-      const float v[2] = {dv[2 * h], dv[2 * h + 1]};
-      f(first + h * 8, i * 8 + lane % 4 * 2, k, v);
-    }
+  template <typename ToKey, typename ToValue>
+  CG_DEVICE void write(const ToKey& toKey, const ToValue& toValue) const {
+    const auto pair = [](const Sums& sums, float by) {
+      return [&sums, by](int i, int h) { return scaledPair(sums[i / kPart][0][i % kPart], h, by); };
+    };
+    Tile::store(k_, warpKey(), pair(dk_, scale_), toKey);
+    Tile::store(v(), warpKey(), pair(dv_, 1.0f), toValue);
   }
 
  private:
   static constexpr int kPairs = kRows / 16;
   // Columns are taken in parts: the fragments of all of them at once would spill.
   static constexpr int kPart = kDim <= 64 ? 4 : 2, kParts = kDim / 8 / kPart;
+  using Sums = float[kParts][1][kPart][4];
 
   // Adds 16 rows' share: P^T dOut and dS^T q.
   template <typename Product>
@@ -219,7 +218,7 @@ class MmaGradKeys {
   const void* any_ = nullptr;
   float scale_;
   bool careful_ = false;
-  float dk_[kParts][1][kPart][4], dv_[kParts][1][kPart][4];
+  Sums dk_, dv_;
 };
 
 template <typename F>

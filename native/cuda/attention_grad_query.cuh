@@ -3,7 +3,7 @@
 //   P = 2^(c q k^T - log2(e) lse)   dP = dOut v^T   dS = P (dP - delta)   dQ = scale dS k
 //
 // Two cores with one interface, as in attention_core.cuh: begin(query, dOut, state), attend(next,
-// visible), again(), each(f). state(r) gives lse in base 2 and delta = rowsum(dOut * out).
+// visible), again(), write(to). state(r) gives lse in base 2 and delta = rowsum(dOut * out).
 #pragma once
 #include "cuda/attention_core.cuh"
 
@@ -81,13 +81,14 @@ class PlainGradQuery {
 
   CG_DEVICE bool again() { return false; }
 
-  template <typename F>
-  CG_DEVICE void each(const F& f) const {
+  template <typename To>
+  CG_DEVICE void write(const To& to) const {
+    T* out = to(row());
+    if (!out) return;
     CG_UNROLL
     for (int i = 0; i < kOwn; i++) {
       const int c = int(threadIdx.x) % kPer + i * kPer;
-      const float value[1] = {dq_[i] * scale_};
-      if (c < dim_) f(row(), c, value);
+      if (c < dim_) out[c] = fromFloat<T>(dq_[i] * scale_);
     }
   }
 
@@ -138,15 +139,10 @@ class MmaGradQuery {
     return true;
   }
 
-  template <typename F>
-  CG_DEVICE void each(const F& f) const {
-    const int lane = laneId(), first = warpRow() + lane / 4;
-    CG_UNROLL
-    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
-    for (int h = 0; h < 2; h++) {
-      const float pair[2] = {dq_[0][i][2 * h] * scale_, dq_[0][i][2 * h + 1] * scale_};
-      f(first + h * 8, i * 8 + lane % 4 * 2, pair);
-    }
+  template <typename To>
+  CG_DEVICE void write(const To& to) const {
+    Tile::store(
+        q_, warpRow(), [&](int i, int h) { return scaledPair(dq_[0][i], h, scale_); }, to);
   }
 
  private:

@@ -1,17 +1,17 @@
 // Products of the tensor cores in attention, and how a row is kept from what it does not see.
 //
 // Tensor cores multiply whole blocks. A weight of 0 keeps out what is finite, but 0 times an
-// infinity or a NaN is NaN, and a row must not change when keys, values or rows that it does not see
-// hold one: a sample that went wrong would spoil its group. So a core looks at its sums when the walk
-// is over. Without a NaN nothing came through, since a NaN stays in a sum. With one, the walk is done
-// once more "with care": where a row of a warp does not see all of a step's 16 keys, rows that see the
-// same ones take a product of their own, the keys that they do not see replaced by zeros. Both give
-// the same bits where they are finite.
+// infinity or a NaN is NaN, and a row must not change when keys, values or rows that it does not
+// see hold one: a sample that went wrong would spoil its group. So a core looks at its sums when
+// the walk is over. Without a NaN nothing came through, since a NaN stays in a sum. With one, the
+// walk is done once more "with care": where a row of a warp does not see all of a step's 16 keys,
+// rows that see the same ones take a product of their own, the keys that they do not see replaced
+// by zeros. Both give the same bits where they are finite.
 //
-// Costs a comparison for each sum and one barrier for a tile. A walk with care is the walk again, with
-// up to 16 times the products at edges, and is met only where something is about to go wrong anyway.
-// Looking at the values of edge blocks as they come would cost 4 operations for each pair of them
-// in every run.
+// Costs a comparison for each sum and one barrier for a tile. A walk with care is the walk again,
+// with up to 16 times the products at edges, and is met only where something is about to go wrong
+// anyway. Looking at the values of edge blocks as they come would cost 4 operations for each pair
+// of them in every run.
 #pragma once
 #include "cuda/rows.cuh"
 
@@ -25,14 +25,19 @@ CG_DEVICE void packRows(uint32_t (&a)[4], const float (&left)[4], const float (&
   a[3] = packBf16x2(right[2], right[3]);
 }
 
+// Columns of row lane / 4 + 8 h of an accumulator, rounded.
+CG_DEVICE uint32_t scaledPair(const float (&x)[4], int h, float by) {
+  return packBf16x2(x[2 * h] * by, x[2 * h + 1] * by);
+}
+
 // Bits of 16 keys, from key `first` of a block: those that a row sees that sees `seen` keys.
 CG_DEVICE uint32_t seenBits(int seen, int first) {
   const int n = seen - first;
   return n <= 0 ? 0u : n >= 16 ? 0xffffu : (1u << n) - 1;
 }
 
-// d += a b, where row i of `a` meets only the rows of `b` whose bit is set for it. `seen`: the bits of
-// rows lane / 4 and lane / 4 + 8.
+// d += a b, where row i of `a` meets only the rows of `b` whose bit is set for it. `seen`: the bits
+// of rows lane / 4 and lane / 4 + 8.
 template <int kTiles>
 CG_DEVICE void mmaSeen(float (*d)[4], const uint32_t (&a)[4], const uint32_t (&b)[kTiles][2],
                        const uint32_t (&seen)[2]) {

@@ -31,15 +31,6 @@ struct KeyBlock {
   CG_DEVICE const T* value(int j) const { return v + offset(j, vStride); }
 };
 
-// Writes what a core holds of a row, times `scale`: a pair of columns, or one.
-template <typename T, int kCount>
-CG_DEVICE void put(T* to, const float (&v)[kCount], float scale = 1.0f) {
-  if constexpr (kCount == 2)
-    st4(to, packBf16x2(v[0] * scale, v[1] * scale));
-  else
-    *to = fromFloat<T>(v[0] * scale);
-}
-
 // ---- fp32 rows ----------------------------------------------------------------------------------
 
 // Floats from a row to the next: odd, so that rows of different threads start on different banks.
@@ -170,6 +161,24 @@ struct HeadTile {
         bColumnsOf(b, tile, j * 16, i * 8);
         mmaSeen(d[0] + i, a, b, bits);
       }
+    }
+  }
+
+  // Writes 16 rows of sums that the warp holds, by way of its rows of `tile` from `row`: by 16
+  // bytes a lane, while fragments would fill sectors by halves. pair(i, h): columns 8 i + lane % 4
+  // * 2 of row lane / 4 + 8 h; to(r): where row r goes, or null.
+  template <typename Pair, typename To>
+  CG_DEVICE static void store(SharedAddress tile, int row, const Pair& pair, const To& to) {
+    const int lane = laneId();
+    CG_UNROLL
+    for (int i = 0; i < kDim / 8; i++) CG_UNROLL
+    for (int h = 0; h < 2; h++)
+      st4(sharedPointer(tile + at(row + lane / 4 + h * 8, i) + lane % 4 * 4), pair(i, h));
+    __syncwarp();
+    CG_UNROLL
+    for (int n = 0; n < kChunks / 2; n++) {
+      const int i = n * kWarp + lane, r = row + i / kChunks, chunk = i % kChunks;
+      if (BFloat16* out = to(r)) st16(out + chunk * 8, ld16(sharedPointer(tile + at(r, chunk))));
     }
   }
 };

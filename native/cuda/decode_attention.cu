@@ -160,7 +160,7 @@ __global__ void CG_LAUNCH_BOUNDS(128, 1)
     const float m = a.partial.state[2 * slot(i)];
     sum += m == -INFINITY ? 0.0f : exp2f(m - most) * a.partial.state[2 * slot(i) + 1];
   }
-  const float inverse = sum > 0 || sum != sum ? 1.0f / sum : 0.0f;
+  const float inverse = overSum(sum);
   for (int c = int(threadIdx.x); c < a.dim; c += 128) {
     float value = 0;
     for (int i = 0; i < prefix + own; i++) {

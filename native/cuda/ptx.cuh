@@ -156,6 +156,7 @@ using SharedAddress = uint32_t;
 CG_DEVICE SharedAddress sharedAddress(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
+CG_DEVICE void* sharedPointer(SharedAddress a) { return __cvta_shared_to_generic(a); }
 
 // d += a b
 CG_DEVICE void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

@@ -81,6 +81,7 @@ CG_DEVICE int laneId() { return simt::self().lane; }
 
 using SharedAddress = uintptr_t;
 CG_DEVICE SharedAddress sharedAddress(const void* p) { return reinterpret_cast<uintptr_t>(p); }
+CG_DEVICE void* sharedPointer(SharedAddress a) { return reinterpret_cast<void*>(a); }
 
 CG_DEVICE void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   simt::mmaBf16(d, a, b, 1, 1);
