@@ -89,6 +89,24 @@ export const cases: AttentionCase[] = [
     { queries: 50, keys: 40 },
   ),
   caseOf('one long row', [{ queries: [0, 1], keys: [0, 1025], causalOffset: 1024, spans: [] }], [3, 1, 8]),
+  caseOf(
+    'short samples share tiles, with what is left of longer ones too',
+    [...group(70, [9, 1, 4, 12, 7, 3]), ...group(20, [30, 33, 2, 30], 106), nothing([221, 224]), causal(5, 224)],
+    [6, 2, 64],
+  ),
+  caseOf(
+    'neighbours whose spans differ share nothing',
+    [
+      causal(40),
+      { ...causal(6, 40), spans: [[0, 40]] },
+      { ...causal(5, 46), spans: [[0, 39]] },
+      { ...causal(7, 51), spans: [[0, 39]] },
+      // another sample's keys, and none of its own
+      { queries: [58, 61], keys: null, causalOffset: 0, spans: [[0, 39]] },
+      { queries: [61, 65], keys: [58, 61], causalOffset: -2, spans: [[0, 39]] },
+    ],
+    [1, 1, 128],
+  ),
   caseOf('no segments', [], [3, 1, 8], { queries: 7, keys: 3 }),
   caseOf('no rows', [], [2, 2, 16], { queries: 0, keys: 0 }),
 ]

@@ -12,26 +12,33 @@ export function productTraffic(m: number, n: number, k: number, { outSize = 2, a
   return 2 * k * (m * columns + n * rows) + m * n * outSize * (accumulate ? 2 : 1)
 }
 
-/** A segment for {@link attentionTraffic}: its rows and the keys of its spans. */
+/** A segment for {@link attentionTraffic}: its rows and the keys of its spans. Neighbours with as many keys in their spans have the same ones. */
 export interface SegmentRows {
   rows: number
   prefix: number
 }
 
 /**
- * Bytes of causal attention over segments in bf16, forward: a tile holds 64 rows (tokens times the query heads of a kv head) and reads the
- * keys and values that its last token sees.
+ * Bytes of causal attention over segments in bf16, forward: a tile holds 64 rows (tokens times the query heads of a kv head). It reads the
+ * keys and values of its spans, and of each of its segments those that the last token sees. With `shared` tiles a segment gives first rows
+ * to the tile in front where that saves a tile (attention_tiles.cuh); without, each segment has tiles of its own.
  */
 export function attentionTraffic(
   segments: readonly SegmentRows[],
   { heads, kvHeads, headDim }: { heads: number; kvHeads: number; headDim: number },
+  { shared = true } = {},
 ): number {
   const tokens = Math.floor(64 / (heads / kvHeads))
-  let keys = 0
-  let rows = 0
-  for (const s of segments) {
+  const tiles = (rows: number) => Math.ceil(rows / tokens)
+  let [keys, rows, room] = [0, 0, 0]
+  segments.forEach((s, i) => {
+    const follows = shared && s.prefix > 0 && segments[i - 1]?.prefix === s.prefix
+    const possible = follows ? Math.min(room, s.rows) : 0
+    const given = tiles(s.rows - possible) < tiles(s.rows) ? possible : 0
+    room = given > 0 && given === s.rows ? room - given : tiles(s.rows - given) * tokens - (s.rows - given)
     rows += s.rows
-    for (let begin = 0; begin < s.rows; begin += tokens) keys += s.prefix + Math.min(s.rows, begin + tokens)
-  }
+    keys += given
+    for (let begin = given; begin < s.rows; begin += tokens) keys += s.prefix + Math.min(s.rows, begin + tokens)
+  })
   return keys * kvHeads * headDim * 2 * 2 + rows * heads * (headDim * 2 * 2 + 4)
 }

@@ -4,9 +4,9 @@
 //   delta   rowsum(dOut * out), a warp a row
 //   dQ      a block takes a tile of query rows, as the forward does, and walks its keys
 //   dK, dV  a block takes a block of keys of a kv head, looks through the segments in order for
-//   rows
-//           that see them (a span that covers them, or own keys up to the diagonal), and walks
-//           those
+//           rows that see them (a span that covers them, or own keys up to the diagonal), and walks
+//           those; samples that see the same spans as one run of rows, so that short ones fill the
+//           chunks that tensor cores take
 //
 // Scores are computed twice (7 products instead of the 5 of one fused pass, whose dQ would need
 // float atomics or a partial sum for each block of keys). The look through the segments reads 24
@@ -54,7 +54,6 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
   if (faultPending(errors)) return;
   const QueryTile tile = tileAt(tables, int(blockIdx.x), tokens);
   if (tile.segment < 0) return;
-  const Segment segment = tables.segments[tile.segment];
   const Fold fold{a.heads / a.kvHeads, int(blockIdx.y), a.dim};
   const int rows = (tile.end - tile.begin) * fold.group;
   const auto at = [&](int r, int64_t stride) {
@@ -72,7 +71,7 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
   do {
     TileKeys<T, Core::kKeys> keys(tables, tile, a.k + head, a.kStride, a.v + head, a.vStride);
     core.attend(keys, [&](int r, const KeyBlock<T>& b) {
-      return r < rows ? seenOf(segment, tile.begin + fold.token(r), b.first, b.count, b.kind) : 0;
+      return r < rows ? seenOf(tile.begin + fold.token(r), b) : 0;
     });
   } while (core.again());
   core.write([&](int r) -> T* { return r < rows ? a.dq + at(r, a.dqStride) : nullptr; });
@@ -121,13 +120,15 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     }
   };
 
-  const auto walkSegment = [&](const Segment& s) {
-    if (s.qBegin >= s.qEnd) return;
+  // Rows from those of `s` to `qEnd`, which all see its spans.
+  const auto walkSpans = [&](const Segment& s, int qEnd) {
     for (int p = s.spanBegin; p < s.spanEnd; p++) {
       const int32_t begin = tables.spans[2 * p], end = tables.spans[2 * p + 1];
       if (begin < first + count && end > first)
-        walk(s.qBegin, s.qEnd, [&](int key, int) { return key >= begin && key < end; });
+        walk(s.qBegin, qEnd, [&](int key, int) { return key >= begin && key < end; });
     }
+  };
+  const auto walkOwn = [&](const Segment& s) {
     if (s.kBegin < 0 || s.kBegin >= first + count) return;
     // Token t sees own keys below ownSeen(t - qBegin): the first that sees any of this block.
     const int64_t offset = first > s.kBegin ? first - s.kBegin : 0;
@@ -139,7 +140,13 @@ __global__ void CG_LAUNCH_BOUNDS(Core::kThreads, 1)
     });
   };
   do {
-    for (int i = 0; i < tables.count; i++) walkSegment(tables.segments[i]);
+    for (int i = 0; i < tables.count;) {
+      int last = i;
+      while (last + 1 < tables.count && follows(tables.segments[last], tables.segments[last + 1]))
+        last++;
+      if (tables.segments[i].rows() > 0) walkSpans(tables.segments[i], tables.segments[last].qEnd);
+      for (; i <= last; i++) walkOwn(tables.segments[i]);
+    }
   } while (core.again());
   const auto keyRow = [&](T* rows, int j, int64_t stride) {
     return j < count ? rows + int64_t(first + j) * stride + head : nullptr;

@@ -212,14 +212,14 @@ class MmaCore {
   CG_DEVICE void step(const KeyBlock<T>& block, SharedAddress keys, SharedAddress values,
                       const Visible& visible) {
     constexpr int kPairs = kKeys / 16;
+    const int lane = laneId(), row = warpRow() + lane / 4;
+    const int seen[2] = {visible(row, block), visible(row + 8, block)};
+    if (!__any_sync(0xffffffffu, (seen[0] | seen[1]) != 0)) return;  // another sample's keys
     float s[1][2 * kPairs][4];
     Tile::template products<kPairs>(s, q_, warpRow(), keys);
-    const int lane = laneId();
     float most[2] = {-INFINITY, -INFINITY};
-    int seen[2];
     CG_UNROLL
     for (int h = 0; h < 2; h++) {
-      seen[h] = visible(warpRow() + lane / 4 + h * 8, block);
       CG_UNROLL
       for (int j = 0; j < 2 * kPairs; j++) CG_UNROLL
       for (int e = 0; e < 2; e++) {

@@ -43,7 +43,7 @@ static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
     if (i < t.count) {
       s = t.segments[i];
       if (!checkSegment(t, i, s, errors)) s = {};
-      t.tileBegin[i] = (s.rows() + tokens - 1) / tokens;
+      t.tileBegin[i] = s.rows();
     }
     // A warp marks the rows of its segments one after another.
     for (uint32_t left = __ballot_sync(0xffffffffu, s.rows() > 0); left != 0; left &= left - 1) {
@@ -54,17 +54,35 @@ static __global__ void CG_LAUNCH_BOUNDS(kPlanThreads, 1)
     }
   }
   __syncthreads();
+  // A thread goes through segments that follow one another.
+  const auto tilesOf = [&](int rows) { return (rows + tokens - 1) / tokens; };
+  const auto continues = [&](int i) {
+    return t.tileBegin[i] > 0 && t.tileBegin[i - 1] > 0 &&
+           follows(t.segments[i - 1], t.segments[i]);
+  };
+  for (int start = me; start < t.count; start += kPlanThreads) {
+    if (start > 0 && continues(start)) continue;
+    int room = 0;  // rows that the last tile so far could still hold
+    for (int i = start; i < t.count && (i == start || continues(i)); i++) {
+      const int rows = t.tileBegin[i];
+      int given = room < rows ? room : rows;
+      if (tilesOf(rows - given) == tilesOf(rows)) given = 0;
+      t.given[i] = given;
+      room = given == rows ? room - given : tilesOf(rows - given) * tokens - (rows - given);
+    }
+  }
+  __syncthreads();
   const int perThread = (t.count + kPlanThreads - 1) / kPlanThreads;
   const int first = me * perThread;
   const int last = first + perThread < t.count ? first + perThread : t.count;
   int mine = 0;
-  for (int i = first; i < last; i++) mine += t.tileBegin[i];
+  for (int i = first; i < last; i++) mine += tilesOf(t.tileBegin[i] - t.given[i]);
   part[me] = mine;
   __syncthreads();
   int before = 0;
   for (int i = 0; i < me; i++) before += part[i];
   for (int i = first; i < last; i++) {
-    const int tiles = t.tileBegin[i];
+    const int tiles = tilesOf(t.tileBegin[i] - t.given[i]);
     t.tileBegin[i] = before;
     before += tiles;
   }
@@ -110,6 +128,7 @@ inline Tables tablesOf(const TensorView& segments, const TensorView& spans, int6
   return {segments.as<Segment>(),
           spans.as<int32_t>(),
           scratch.get<int32_t>(size_t(segments.shape[0] + 1)),
+          scratch.get<int32_t>(size_t(segments.shape[0])),
           int32_t(segments.shape[0]),
           int32_t(spans.shape[0]),
           queries,

@@ -20,7 +20,9 @@ struct KeyBlock {
   int pageSize = 1;
   int64_t first = 0;  // of the run
   int count = 0;      // 0: no block is left
-  int kind = 0;       // for visible(): which run
+  // Rows [rowBegin, rowEnd) see it, row t the first t + seenMore keys.
+  int rowBegin = 0, rowEnd = INT32_MAX;
+  int64_t seenMore = INT32_MAX;
 
   CG_DEVICE int64_t offset(int j, int64_t stride) const {
     if (!pages) return (first + j) * stride;

@@ -120,6 +120,35 @@ for (const dtype of dtypes) {
   }
 }
 
+for (const dtype of dtypes) {
+  test(`a sample has the same bits whatever its group holds: ${dtype}`, async () => {
+    for (const [heads, kvHeads, dim] of [
+      [6, 2, 64],
+      [7, 1, 128],
+      [2, 2, 20],
+    ] as const) {
+      const [prefix, lengths] = [70, [9, 1, 30, 4, 22, 7, 3]]
+      const segments = group(prefix, lengths)
+      const rows = prefix + lengths.reduce((a, b) => a + b, 0)
+      const [q, dOut] = [make([rows, heads, dim], 31, dtype), make([rows, heads, dim], 32, dtype)]
+      const [k, v] = [make([rows, kvHeads, dim], 33, dtype), make([rows, kvHeads, dim], 34, dtype)]
+      const run = async (list: AttentionSegment[]) => {
+        const { segments, spans } = segmentTables(list, testDevice)
+        const { out, lse } = attention(q, k, v, segments, spans)
+        const { dq } = attentionBackward(q, k, v, out, lse, dOut, segments, spans)
+        return { out: await rowsOf(out), lse: await rowsOf(lse), dq: await rowsOf(dq) }
+      }
+      const all = await run(segments)
+      for (const s of segments) {
+        const [begin, end] = s.queries
+        const alone = await run([s])
+        for (const name of ['out', 'lse', 'dq'] as const)
+          sameBits(alone[name](begin, end), all[name](begin, end), `${name} of rows ${begin} to ${end}`)
+      }
+    }
+  })
+}
+
 function copyRow(from: Tensor, row: number, to: Tensor, at: number): void {
   copyTensor(from.rows(row, row + 1), to.rows(at, at + 1))
 }

@@ -8,7 +8,7 @@ import { countCall } from '../../lib/cli/bench/op-counters.js'
 import { emulatedShapes, Maker, type OpShapes, range } from '../../lib/conformance/bench.js'
 import { opNamed } from '../../lib/conformance/harness.js'
 import { conformanceRows } from '../../lib/conformance/rows.js'
-import { productTraffic } from '../../lib/conformance/tiling.js'
+import { attentionTraffic, productTraffic } from '../../lib/conformance/tiling.js'
 import { device, devices } from '../../lib/tensor/device.js'
 
 process.env.CALLGRAD_SIMT = 'checked' // the fast build sees no memory accesses
@@ -71,6 +71,54 @@ simtTest('attention and its gradients write whole sectors', async () => {
     const { kernels } = await counted(op, 'bf16')
     for (const k of kernels.filter(({ mma }) => mma > 0))
       assert.ok(k.writeSectors <= 1.1 * k.writeUnique, `${k.kernel}: ${k.writeSectors} of ${k.writeUnique} sectors`)
+  }
+})
+
+simtTest('short samples read their prefix once for a tile of them, long ones as often as apart', async () => {
+  const shape = { heads: 3, kvHeads: 1, headDim: 64 }
+  const prefix = 200
+  /** Samples after their prompt; told apart, each names its spans for itself, and no tile is shared. */
+  const both = async (samples: number, each: number, shared: boolean) => {
+    const rows = prefix + samples * each
+    const own = (i: number) => [prefix + i * each, prefix + (i + 1) * each, prefix + i * each, 0]
+    const segments = range(samples).map((i) => [...own(i), ...(shared ? [0, 1] : [i, i + 1])])
+    const inputs = (m: Maker) => {
+      const [q, kv] = [[rows, shape.heads, shape.headDim] as number[], [rows, shape.kvHeads, shape.headDim] as number[]]
+      return {
+        qkv: { q: m.normal(q), k: m.normal(kv), v: m.normal(kv) },
+        tables: {
+          segments: m.integers([0, prefix, 0, 0, 0, 0, ...segments.flat()], [samples + 1, 6]),
+          spans: m.integers(
+            range(samples).flatMap(() => [0, prefix]),
+            [samples, 2],
+          ),
+        },
+      }
+    }
+    const forward = await countedCall('attention', (m) => {
+      const { qkv, tables } = inputs(m)
+      return { ...qkv, ...tables }
+    })
+    const backward = await countedCall('attentionBackward', (m) => {
+      const { qkv, tables } = inputs(m)
+      const [out, dOut] = [m.normal(qkv.q.shape.slice()), m.normal(qkv.q.shape.slice())]
+      const lse = m.normal([rows, shape.heads], 'f32')
+      return { ...qkv, out, lse, dOut, ...tables }
+    })
+    const parts = [{ rows: prefix, prefix: 0 }, ...range(samples).map(() => ({ rows: each, prefix }))]
+    return { forward, backward, tiles: attentionTraffic(parts, shape, { shared }) }
+  }
+  const [short, apart] = [await both(8, 10, true), await both(8, 10, false)]
+  for (const { forward, tiles } of [short, apart])
+    assert.ok(forward.asked > 0.95 * tiles && forward.asked <= 1.25 * tiles, `${forward.asked / tiles}`)
+  assert.ok(short.tiles < 0.8 * apart.tiles, `${short.tiles} of ${apart.tiles}`) // the rest is the prompt's own tiles
+  const less = short.backward.asked / apart.backward.asked
+  assert.ok(less < 0.9, `${less}`)
+  const [long, longApart] = [await both(3, 60, true), await both(3, 60, false)]
+  assert.is(long.tiles, longApart.tiles)
+  for (const pass of ['forward', 'backward'] as const) {
+    assert.ok(long[pass].mma <= longApart[pass].mma)
+    assert.ok(long[pass].asked <= 1.002 * longApart[pass].asked) // the tables
   }
 })
 
