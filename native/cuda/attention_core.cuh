@@ -175,7 +175,8 @@ class MmaCore {
   }
 
   CG_DEVICE bool again() {
-    if (careful_ || !__syncthreads_or(anyNan(out_))) return false;
+    const bool spoiled = __syncthreads_or(anyNan(out_));
+    if (careful_ || !spoiled) return false;
     careful_ = true;
     clear(out_);
     max_[0] = max_[1] = -INFINITY, sum_[0] = sum_[1] = 0;

@@ -165,10 +165,12 @@ class MmaGradKeys {
   }
 
   CG_DEVICE bool again() {
-    bool spoiled = false;
+    bool nan = false;
     CG_UNROLL
-    for (int part = 0; part < kParts; part++) spoiled |= anyNan(dk_[part]) || anyNan(dv_[part]);
-    if (careful_ || !__syncthreads_or(spoiled)) return false;
+    for (int part = 0; part < kParts; part++) nan |= anyNan(dk_[part]) || anyNan(dv_[part]);
+    cp_async_wait_all();  // the keys themselves, where no row saw them
+    const bool spoiled = __syncthreads_or(nan);
+    if (careful_ || !spoiled) return false;
     careful_ = true;
     reset();
     return true;

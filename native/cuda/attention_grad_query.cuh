@@ -133,7 +133,8 @@ class MmaGradQuery {
   }
 
   CG_DEVICE bool again() {
-    if (careful_ || !__syncthreads_or(anyNan(dq_))) return false;
+    const bool spoiled = __syncthreads_or(anyNan(dq_));
+    if (careful_ || !spoiled) return false;
     careful_ = true;
     clear(dq_);
     return true;
