@@ -22,7 +22,7 @@ const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 
 /** Test files below dist/test that take the device from CALLGRAD_TEST_DEVICE: seconds, some ten seconds, a minute, minutes. */
 const small = ['native/device', 'native/in-place']
-const whole = ['native/attention', 'e2e/device']
+const whole = ['native/attention', 'native/attention-isolation', 'e2e/device']
 const large = ['native/conformance', 'native/gemm']
 const statistics = ['native/sample']
 

@@ -32,8 +32,8 @@ export type Round = (x: number) => number
 /**
  * One op of the native table. For each case the suite runs: f32 against the float64 reference; bf16 with at most
  * twice the error of the reference in plain bf16; the same bits twice; strided inputs, inouts and outputs with guard
- * columns; NaN, infinities and 1e4 put into each float input of the first case of some size; wrong dtypes, shapes, disposed and
- * missing tensors.
+ * columns; NaN, infinities and 1e4 put into each float input of the first case of some size; NaN where outputs do not
+ * see it; wrong dtypes, shapes, disposed and missing tensors.
  */
 export interface OpRow {
   op: string
@@ -59,8 +59,16 @@ export interface OpRow {
    * half of the rows alone must give the same bits.
    */
   rowwise?: string[]
+  /** For ops with a mask: the case with NaN in places that some outputs do not see. */
+  unseen?(c: OpCase): Spoiled[]
   /** Leave out checks that make no sense for the op, with the reason next to it. */
   skip?: ('bf16' | 'nonFinite' | 'strided')[]
+}
+
+/** A case with NaN in it, and the elements of its outputs that keep their bits all the same. */
+export interface Spoiled {
+  case: OpCase
+  keeps: Record<string, (element: number) => boolean>
 }
 
 export interface RowModule {

@@ -173,6 +173,22 @@ export async function rowsAreIndependent(row: OpRow, device: string): Promise<vo
   }
 }
 
+/** What a row does not see may hold NaN: not a bit of the row changes. In bf16, since tensor cores multiply what is masked. */
+export async function unseenReachesNothing(row: OpRow, device: string): Promise<void> {
+  const options = { device, float: takesBFloat16(row) ? ('bf16' as const) : ('f32' as const) }
+  for (const c of row.cases) {
+    const clean = await runCase(row.op, c, options)
+    for (const { case: spoiled, keeps } of row.unseen!(c)) {
+      const got = await runCase(row.op, spoiled, options)
+      for (const [name, kept] of Object.entries(keeps)) {
+        const of = (values: Outcome) => ({ [name]: values[name]!.map((x, i) => (kept(i) ? x : 0)) })
+        const different = firstDifference(of(clean), of(got))
+        assert.is(different, null, `${row.op}, ${c.name}, ${spoiled.name}: what is not seen changes a result`)
+      }
+    }
+  }
+}
+
 function throwsCode(row: OpRow, what: string, codes: string[], run: () => unknown): void {
   try {
     run()
@@ -263,5 +279,6 @@ export function kernelChecks(row: OpRow): Check[] {
     ...(row.skip?.includes('strided') ? [] : [check('takes strided rows', stridedEqualsDense)]),
     ...(row.skip?.includes('nonFinite') ? [] : [check('passes on what is not finite', nonFiniteValuesComeThrough)]),
     ...(row.rowwise ? [check('keeps rows apart', rowsAreIndependent)] : []),
+    ...(row.unseen ? [check('is not reached by what it does not see', unseenReachesNothing)] : []),
   ]
 }

@@ -4,7 +4,7 @@ import { floats, type Maker, type OpShapes, range } from '../bench.js'
 import { pagesSeen } from '../bench-pages.js'
 import { roundBFloat16 } from '../harness.js'
 import * as reference from '../reference/attention.js'
-import { type Call, type Input, normal, type OpCase, type OpRow, type Round } from '../row.js'
+import { type Call, type Input, normal, type OpCase, type OpRow, type Round, type Spoiled } from '../row.js'
 import { attentionTraffic } from '../tiling.js'
 
 const exact = (x: number) => x
@@ -75,6 +75,47 @@ function backwardCase(c: AttentionCase, attrs: Record<string, number> = {}, size
     },
     attrs,
   }
+}
+
+/** The case with NaN in a row of some inputs. */
+function spoil(c: OpCase, names: readonly string[], row: number): OpCase {
+  const inputs = { ...c.inputs }
+  for (const name of names) {
+    const input = inputs[name]!
+    const width = input.values.length / input.shape[0]!
+    inputs[name] = { ...input, values: input.values.slice().fill(Number.NaN, row * width, (row + 1) * width) }
+  }
+  return { ...c, name: `NaN in row ${row} of ${names.join(' and ')}`, inputs }
+}
+
+/** Keys that are spoiled: rows that do not see them keep their results. */
+function unseenKeys(c: OpCase, results: readonly string[]): Spoiled[] {
+  const [, heads, dim] = c.inputs.q!.shape as [number, number, number]
+  const keys = c.inputs.k!.shape[0]!
+  const seen = seenBy({ inputs: c.inputs, attrs: {} })
+  return (keys > 0 ? [Math.floor((2 * keys) / 3), keys - 1] : []).map((key) => {
+    const hidden = seen.map((list) => !list.includes(key))
+    const kept = (width: number) => (element: number) => hidden[Math.floor(element / width)]!
+    return {
+      case: spoil(c, ['k', 'v'], key),
+      keeps: Object.fromEntries(results.map((name) => [name, kept(name === 'lse' ? heads : heads * dim)])),
+    }
+  })
+}
+
+/** Rows that are spoiled: other rows, and keys that these rows do not see, keep their gradients. */
+function unseenRows(c: OpCase): Spoiled[] {
+  const [queries, heads, dim] = c.inputs.q!.shape as [number, number, number]
+  const kvHeads = c.inputs.k!.shape[1]!
+  const seen = seenBy({ inputs: c.inputs, attrs: {} })
+  return (queries > 0 ? [Math.floor(queries / 2), queries - 1] : []).map((row) => {
+    const reached = new Set(seen[row])
+    const key = (element: number) => !reached.has(Math.floor(element / (kvHeads * dim)))
+    return {
+      case: spoil(c, ['q', 'out', 'lse', 'dOut'], row),
+      keeps: { dq: (element) => Math.floor(element / (heads * dim)) !== row, dk: key, dv: key },
+    }
+  })
 }
 
 /** Scores past 100: nearly all the weight of a row is on one key, and an lse in fp32 no longer gives exact weights. */
@@ -208,6 +249,7 @@ export const rows: OpRow[] = [
     },
     cases: [...cases.map((c) => forwardCase(c)), forwardCase(scaled, { scale: 0.7 }), forwardCase(large, {}, 6)],
     reference: forward,
+    unseen: (c) => unseenKeys(c, ['out', 'lse']),
   },
   {
     op: 'attentionBackward',
@@ -224,6 +266,7 @@ export const rows: OpRow[] = [
     cases: [...cases.map((c) => backwardCase(c)), backwardCase(scaled, { scale: 0.7 }), backwardCase(large, {}, 6)],
     reference: backward,
     gradient: derivative,
+    unseen: (c) => [...unseenKeys(c, ['dq']), ...unseenRows(c)],
     // an lse that is not the scores' own has no meaning here; attention.test.ts puts NaN into q, k, v and dOut
     skip: ['nonFinite'],
   },
