@@ -107,6 +107,15 @@ export const cases: AttentionCase[] = [
     ],
     [1, 1, 128],
   ),
+  caseOf(
+    'a whole block of keys that nobody sees',
+    [
+      { ...causal(7, 2), keys: [131, 138], spans: [[0, 30]] },
+      { queries: [9, 12], keys: [3, 5], causalOffset: -8, spans: [] },
+    ],
+    [3, 1, 64],
+    { queries: 14, keys: 140 },
+  ),
   caseOf('no segments', [], [3, 1, 8], { queries: 7, keys: 3 }),
   caseOf('no rows', [], [2, 2, 16], { queries: 0, keys: 0 }),
 ]

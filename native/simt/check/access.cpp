@@ -117,6 +117,9 @@ void checkAccess(const void* address, size_t bytes, AccessKind kind, const void*
       e.fail("read of memory that nobody wrote: " + where, place);
     }
   }
+  // Which of the two would stay is anybody's guess; `counted` is false where the copy itself lands.
+  if (kind == AccessKind::kWrite && counted && memchr(state, kInFlight, bytes))
+    e.fail("write to where a cp.async may still land: " + describeShared(e, p), place);
   record(*segment, p, bytes, kind, place);
   if (writes(kind)) memset(state, kWritten, bytes);
   if (counted && counting()) count(*segment, p, bytes, kind, place);

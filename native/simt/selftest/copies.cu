@@ -40,6 +40,14 @@ __global__ void zeroFill(const float* x, float* y) {
   __syncthreads();
   for (int i = 0; i < 4; i++) y[4 * threadIdx.x + i] = tile[4 * threadIdx.x + i];
 }
+template <bool kWait>
+__global__ void overwrite(const float* x, float* y) {
+  CG_SHARED(float, tile, [128]);
+  cp_async_16(sharedAddress(tile + 4 * threadIdx.x), x + 4 * threadIdx.x);
+  if (kWait) cp_async_wait_all();
+  tile[4 * threadIdx.x] = 1.0f;
+  y[threadIdx.x] = tile[4 * threadIdx.x];
+}
 __global__ void misaligned(const float* x) {
   CG_SHARED(float, tile, [128]);
   cp_async_16(sharedAddress(tile + 1), x);
@@ -74,6 +82,15 @@ Case pipelineCase(const char* name, const char* expected, Kernel kernel) {
           }};
 }
 
+template <typename Kernel>
+Case overwriteCase(const char* name, const char* expected, Kernel kernel) {
+  return {name, expected, [kernel](Bench& b) {
+            float* y = b.output<float>(32);
+            CG_RETURN_IF_ERROR(b.run(kernel, dim3(1), dim3(32), 0, b.input(counted(128)), y));
+            return expectEqual(y[3], 1, "element");
+          }};
+}
+
 }  // namespace
 
 void addCopies(std::vector<Case>& cases) {
@@ -87,6 +104,9 @@ void addCopies(std::vector<Case>& cases) {
                                "cp.async data before its wait", pipeline<2, true>));
   cases.push_back(
       pipelineCase("pipeline that overwrites what others read", "shared tile", pipeline<1, false>));
+  cases.push_back(overwriteCase("cp.async, wait, store", nullptr, overwrite<true>));
+  cases.push_back(overwriteCase("store to where a cp.async is not waited for",
+                                "cp.async may still land", overwrite<false>));
   cases.push_back(
       {"zero fill", nullptr, [](Bench& b) {
          float* y = b.output<float>(128);
