@@ -82,6 +82,11 @@ file(GLOB SIMT_FAST CONFIGURE_DEPENDS native/simt/fast/*.cpp)
 file(GLOB SIMT_CHECK CONFIGURE_DEPENDS native/simt/check/*.cpp)
 callgrad_simt(callgrad_simt "-O2" "" ${SIMT_FAST})
 
+# No compiler instruments for two sanitizers at once, and the checks below are those of a second one.
+if(CALLGRAD_SANITIZE)
+  return()
+endif()
+
 # Every load and store of a kernel calls native/simt/check/callbacks.cpp, which stands where the sanitizer's run-time
 # library would be. GCC splits vector accesses and merges the twins of a branch unless told not to.
 set(SIMT_CHECKED_OPTIONS -O1 -fsanitize=thread)

@@ -25,12 +25,13 @@ function instructionSet() {
   return flags.has('avx2') && flags.has('fma') ? 'avx2' : 'baseline'
 }
 
-/** Builds the addon with sanitizers; gives the environment in which Node can load it. */
-async function sanitized() {
+/** Builds the addon with sanitizers for a device; gives the environment in which Node can load it. */
+async function sanitized(device) {
   const folder = join(root, 'build', 'sanitize')
   const cmakeJs = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js')
   const place = ['--out', join(folder, 'build'), '--config', 'Release']
-  const options = ['--CDCALLGRAD_SANITIZE=ON', '--CDCALLGRAD_CUDA=OFF', `--CDCALLGRAD_ISAS=${instructionSet()}`]
+  const simt = `--CDCALLGRAD_SIMT=${device === 'simt' ? 'ON' : 'OFF'}`
+  const options = ['--CDCALLGRAD_SANITIZE=ON', '--CDCALLGRAD_CUDA=OFF', simt, `--CDCALLGRAD_ISAS=${instructionSet()}`]
   console.log(`building ${instructionSet()} with AddressSanitizer and UndefinedBehaviorSanitizer …`)
   const log = join(root, 'build', 'sanitize.log')
   for (const args of [
@@ -88,7 +89,7 @@ async function main() {
   const [calls, seed] = [Number(values.calls), Number(values.seed)]
   if (!(calls >= 1) || !Number.isInteger(seed)) throw new SetupError('usage: npm run fuzz:api -- --calls N --seed S')
   if (!existsSync(runner)) throw new SetupError('the tests are not compiled; run: npm run setup')
-  const env = values.sanitize ? await sanitized() : {}
+  const env = values.sanitize ? await sanitized(values.device) : {}
   const sum = { calls: 0, valid: 0, refused: 0, anything: 0, codes: {} }
   const start = Date.now()
   let findings = 0

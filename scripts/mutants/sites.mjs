@@ -12,7 +12,7 @@ import { codeLines } from '../lint-native.mjs'
 
 const syncs =
   /\b(__syncthreads|__syncwarp|__threadfence|__threadfence_block|cp_async_commit|cp_async_wait_all|cp_async_wait<[^<>;]*>)\(([^()]*)\);/g
-const voting = /\b__syncthreads_(or|and|count)\(([^()]*)\)/g
+const voting = /\b__syncthreads_(or|and|count)\(((?:[^()]|\([^()]*\))*)\)/g
 const relation = /[<>]=?|==|!=/
 
 /** `[begin, end)` of device functions' bodies: from the brace that opens to the one that closes. */
