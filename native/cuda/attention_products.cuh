@@ -2,12 +2,11 @@
 //
 // Tensor cores multiply whole blocks. A weight of 0 keeps out what is finite, but 0 times an
 // infinity or a NaN is NaN, and a row must not change when keys, values or rows that it does not
-// see hold one: a sample that went wrong would spoil its group. (`cpu` keeps rows apart too.)
-// So a core looks at its sums when the walk is
-// over. Without a NaN nothing came through, since a NaN stays in a sum. With one, the walk is done
-// once more "with care": where a row of a warp does not see all of a step's 16 keys, rows that see
-// the same ones take a product of their own, the keys that they do not see replaced by zeros. Both
-// give the same bits where they are finite.
+// see hold one: a sample that went wrong would spoil its group. (`cpu` keeps rows apart too.) So a
+// core looks at its sums when the walk is over. Without a NaN nothing came through, since a NaN
+// stays in a sum. With one, the walk is done once more "with care": where a row of a warp does not
+// see all of a step's 16 keys, rows that see the same ones take a product of their own, the keys
+// that they do not see replaced by zeros. Both give the same bits where they are finite.
 //
 // Costs a comparison for each sum and one barrier for a tile. A walk with care is the walk again,
 // with up to 16 times the products at edges, and is met only where something is about to go wrong
