@@ -1049,7 +1049,7 @@ export function decodeSlots(
 }
 
 /**
- * Counts one more token of every active row: positions and ownLens grow by one where rowGroup >= 0.
+ * Counts one more token of every active row: positions and ownLens grow by one where rowGroup >= 0, to 2^31 - 1 at most.
  *
  * @param rowGroup [B] -1: inactive (i32)
  * @param positions [B], written (i32, in place)

@@ -133,8 +133,8 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
                         ErrorSlot errors) {
   const int64_t r = int64_t(blockIdx.x) * kBlock + threadIdx.x;
   if (r >= rows || group[r] < 0 || faultPending(errors)) return;
-  positions[r]++;
-  lens[r]++;
+  positions[r] += positions[r] < INT32_MAX;
+  lens[r] += lens[r] < INT32_MAX;
 }
 
 Status decodeAdvance(const OpCall& c, KernelContext& context) {

@@ -88,7 +88,7 @@ void declareKvCacheOps(std::vector<OpDecl>& t) {
                costSmall});
   t.push_back({"decodeAdvance",
                "Counts one more token of every active row: positions and ownLens grow by one where "
-               "rowGroup >= 0.",
+               "rowGroup >= 0, to 2^31 - 1 at most.",
                {{"rowGroup", kI32Bit, kPlain, "[B] -1: inactive"},
                 {"positions", kI32Bit, kInout, "[B], written"},
                 {"ownLens", kI32Bit, kInout, "[B], written"}},

@@ -75,7 +75,7 @@ function slotsOf({ inputs, attrs }: Call) {
 
 function advance({ inputs }: Call) {
   const { rowGroup, positions, ownLens } = inputs
-  const next = (x: Input) => x.values.map((n, r) => (rowGroup!.values[r]! >= 0 ? n + 1 : n))
+  const next = (x: Input) => x.values.map((n, r) => (rowGroup!.values[r]! >= 0 ? Math.min(n + 1, 2 ** 31 - 1) : n))
   return { positions: next(positions!), ownLens: next(ownLens!) }
 }
 
@@ -141,6 +141,14 @@ export const rows: OpRow[] = [
       {
         name: 'active and inactive rows',
         inputs: { rowGroup: ints([0, -1, 3, -1, 0]), positions: ints([7, 8, 9, 0, 1]), ownLens: ints([1, 2, 3, 0, 0]) },
+      },
+      {
+        name: 'the last number that there is',
+        inputs: {
+          rowGroup: ints([0, 0]),
+          positions: ints([2 ** 31 - 1, 2 ** 31 - 2]),
+          ownLens: ints([5, 2 ** 31 - 1]),
+        },
       },
       { name: 'no rows', inputs: { rowGroup: ints([]), positions: ints([]), ownLens: ints([]) } },
     ],

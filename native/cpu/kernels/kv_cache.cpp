@@ -4,6 +4,7 @@
 // kv: [pages][K|V][kvHead][slot][headDim]: a page holds one head's keys contiguously, so a reader
 // of 64 keys walks pageSize * headDim elements at a time.
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -98,8 +99,8 @@ Status decodeAdvance(const OpCall& c, KernelContext&) {
   int32_t *positions = c.in[1].as<int32_t>(), *lens = c.in[2].as<int32_t>();
   for (int64_t r = 0; r < c.in[0].shape[0]; r++) {
     if (group[r] < 0) continue;
-    positions[r]++;
-    lens[r]++;
+    positions[r] += positions[r] < INT32_MAX;
+    lens[r] += lens[r] < INT32_MAX;
   }
   return {};
 }
