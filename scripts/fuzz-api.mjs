@@ -98,7 +98,10 @@ async function main() {
     if (code === 0) return add(sum, JSON.parse(out.trim().split('\n').at(-1)))
     findings++
     sum.calls += n
-    console.log(`\nended with ${signal ?? `exit ${code}`}:\n${err.split('\n').slice(-40).join('\n')}`)
+    const lines = err.split('\n')
+    const report = lines.findIndex((line) => /ERROR: \w+Sanitizer|runtime error:/.test(line))
+    const shown = report < 0 ? lines.slice(-40) : lines.slice(report, report + 40)
+    console.log(`\nended with ${signal ?? `exit ${code}`}:\n${shown.join('\n')}`)
     console.log(`again: node ${args.join(' ').replaceAll(`${root}/`, '')} --trace`)
   }
 
