@@ -14,7 +14,7 @@ import { testDevice } from '../support/device.js'
 export interface Probe {
   op: string
   case: number
-  check: 'f32' | 'bf16' | 'strided'
+  check: 'f32' | 'bf16' | 'strided' | 'unseen'
 }
 
 const switches = openSync(process.env.CALLGRAD_MUTANTS!, 'r+')
@@ -36,7 +36,8 @@ async function run(row: OpRow, { case: index, check }: Probe): Promise<void> {
   const one = { ...row, cases: [row.cases[index]!] }
   if (check === 'f32') await checks.matchesReference(one, testDevice)
   else if (check === 'bf16') await checks.bfloat16IsAsGoodAsPlain(one, testDevice)
-  else await checks.stridedEqualsDense(one, testDevice)
+  else if (check === 'strided') await checks.stridedEqualsDense(one, testDevice)
+  else await checks.unseenReachesNothing(one, testDevice)
 }
 
 /** Every probe that the suite would run. */
@@ -48,6 +49,7 @@ export function probesOf(rows: Map<string, OpRow>): Probe[] {
         probe('f32'),
         ...(checks.takesBFloat16(row) ? [probe('bf16')] : []),
         ...(row.skip?.includes('strided') ? [] : [probe('strided')]),
+        ...(row.unseen ? [probe('unseen')] : []),
       ]
     }),
   )
