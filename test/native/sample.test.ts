@@ -9,7 +9,7 @@ import { testDevice } from '../support/device.js'
 
 const cpu = { device: testDevice }
 /** Draws of a row: what the cpu does at once takes an emulated GPU minutes, and the bounds know how many there were. */
-const draws = testDevice === 'cpu' ? 4000 : 250
+const draws = testDevice === 'cpu' ? 4000 : 256
 
 /** One row of logits drawn at positions 0, 1, 2 … */
 async function draw(logits: number[] | Float32Array, n: number, options: Filters & { key?: number[] }) {
