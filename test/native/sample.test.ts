@@ -8,8 +8,8 @@ import { tensor } from '../../lib/tensor/tensor.js'
 import { testDevice } from '../support/device.js'
 
 const cpu = { device: testDevice }
-/** Draws of a row: what the cpu does at once takes an emulated GPU minutes, and the bounds know how many there were. */
-const draws = testDevice === 'cpu' ? 4000 : 256
+/** Draws of a row. The checked build of simt takes half an hour for the many, and the bounds know how many there were. */
+const draws = testDevice === 'simt' && process.env.CALLGRAD_SIMT === 'checked' ? 256 : 4000
 
 /** One row of logits drawn at positions 0, 1, 2 … */
 async function draw(logits: number[] | Float32Array, n: number, options: Filters & { key?: number[] }) {
@@ -80,7 +80,7 @@ test('ties: a constant row is cut by index, and greedy takes the first', async (
   const flat = new Float32Array(3000).fill(2.5)
   const { tokens } = await draw(flat, draws / 8, { temperature: 1, topK: 1500 })
   assert.ok(tokens.every((t) => t < 1500))
-  assert.ok(Math.max(...tokens) > 1350)
+  assert.ok(Math.max(...tokens) > 1400)
   assert.equal((await draw(flat, 1, { temperature: 0 })).tokens, [0])
   assert.equal((await draw(flat, 1, { temperature: 1, topK: 1 })).tokens, [0])
 })
