@@ -7,11 +7,8 @@
 #include <cstddef>
 #include <memory>
 
+#include "core/sanitizer_marks.h"
 #include "core/stream.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
 
 namespace callgrad::cpu {
 
@@ -27,7 +24,7 @@ inline void markBlock(Stream& stream, char* data, size_t size, size_t bytes) {
     size_t size, bytes;
     Status run() override {
       __asan_poison_memory_region(data, size);
-      __asan_unpoison_memory_region(data, bytes);
+      unmark(data, bytes);
       return {};
     }
     void skipped() override { (void)run(); }
@@ -39,13 +36,10 @@ inline void markBlock(Stream& stream, char* data, size_t size, size_t bytes) {
   stream.enqueue(std::move(mark));
 }
 
-inline void unmark(void* data, size_t size) { __asan_unpoison_memory_region(data, size); }
-
 #else
 
 inline constexpr size_t kRedZone = 0;
 inline void markBlock(Stream&, char*, size_t, size_t) {}
-inline void unmark(void*, size_t) {}
 
 #endif
 

@@ -2,23 +2,9 @@
 
 #include <sys/mman.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
+#include "core/sanitizer_marks.h"
 
 namespace callgrad::simt {
-
-namespace {
-
-// A frame that is left by a switch of stacks, and never returned from, keeps AddressSanitizer's
-// marks around its variables: whoever has the memory next would be reported.
-void forgetFrames([[maybe_unused]] char* base, [[maybe_unused]] size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
-  __asan_unpoison_memory_region(base, bytes);
-#endif
-}
-
-}  // namespace
 
 bool Stacks::map() {
   if (base_) return true;
@@ -37,15 +23,17 @@ bool Stacks::map() {
   return true;
 }
 
+// A frame that is left by a switch of stacks, and never returned from, keeps the sanitizer's marks
+// around its variables: whoever has the memory next would be reported.
 void Stacks::giveAll() {
-  forgetFrames(base_, kSlot * kCount);
+  unmark(base_, kSlot * kCount);
   free_.clear();
   for (int i = kCount - 1; i >= 0; i--) free_.push_back(i);
 }
 
 Stacks::~Stacks() {
   if (!base_) return;
-  forgetFrames(base_, kSlot * kCount);
+  unmark(base_, kSlot * kCount);
   munmap(base_, kSlot * kCount);
 }
 
