@@ -1,5 +1,5 @@
-// Marks that AddressSanitizer keeps of memory, where code has to take them away itself. Other builds
-// compile to nothing.
+// Marks that AddressSanitizer keeps of memory, where code has to take them away itself. Other
+// builds compile to nothing.
 #pragma once
 #include <cstddef>
 
