@@ -46,6 +46,11 @@ test('the commands that the pages show exist, with the flags they show', () => {
     }
 })
 
+test("the README's table has every command", () => {
+  for (const command of createProgram().commands)
+    assert.match(read('README.md'), new RegExp(`^\\| \`npx callgrad ${command.name()}[ \`]`, 'm'), command.name())
+})
+
 test('files that the pages name exist', () => {
   for (const page of pages)
     for (const [, path] of read(page).matchAll(/`((?:lib|native|scripts|test|docs|bindings)\/[\w./-]+)`/g))

@@ -1,10 +1,11 @@
-// `callgrad bench`: how fast a step, a rollout, a training pass or a single op is on this machine.
+// `callgrad bench`: how fast a step, a rollout, a training pass, an evaluation or a single op is on this machine.
 
 import type { Command } from 'commander'
 import { fail } from '../errors.js'
 import { parseBytes } from '../train/config/fields.js'
 import { parseNumber } from './generate.js'
 import { number } from './ui/format.js'
+import { dim, yellow } from './ui/style.js'
 import { pairs, table } from './ui/table.js'
 
 type Result = object
@@ -54,6 +55,42 @@ export interface OpsFlags {
   json?: boolean
 }
 
+/** Flags of `bench eval`. */
+interface EvalFlags extends Common {
+  data: string
+  questions: number
+  maxTokens?: number
+  oneByOne?: number
+  promptFormat?: string
+  kvMemory?: string
+}
+
+async function evaluation(o: EvalFlags): Promise<void> {
+  const { data, maxTokens, oneByOne, promptFormat, kvMemory } = o
+  const { questions } = counts({ questions: o.questions, 'one-by-one': oneByOne ?? 1 })
+  const { benchEval } = await import('./bench/eval.js')
+  const { Progress } = await import('./ui/progress.js')
+  const progress = new Progress(true)
+  let before = ''
+  const onProgress = (way: string, done: number, total: number) => {
+    if (way !== before) progress.start(way, total)
+    before = way
+    progress.update(done)
+  }
+  const asking = { data, questions, maxTokens, promptFormat, oneByOne, kvMemory, onProgress }
+  const result = await benchEval({ ...modelOf(o), ...asking }).finally(() => progress.stop())
+  print(result, o.json)
+  if (result.different_answers > 0) {
+    // An answer depends on its question and the settings alone: the engine says so.
+    process.exitCode = 1
+    console.error(yellow(`  ${result.different_answers} answers are not the same both ways`))
+  }
+  if (!o.json && result.extrapolated) {
+    const asked = `${result.one_by_one_questions} of ${result.questions}`
+    console.log(dim(`\n  one_by_one_s and ratio are extrapolated from ${asked} questions, evenly spaced`))
+  }
+}
+
 /** Refuses counts that no benchmark can run with. */
 function counts<T extends Record<string, number>>(values: T): T {
   for (const [name, value] of Object.entries(values))
@@ -98,7 +135,7 @@ function print(result: Result, json: boolean | undefined): void {
 export function benchCommand(program: Command): void {
   const bench = program
     .command('bench')
-    .description('measure this machine: a GRPO step, decoding, training, single ops')
+    .description('measure this machine: a GRPO step, decoding, training, an evaluation, single ops')
     .addHelpText(
       'after',
       `
@@ -106,6 +143,7 @@ Examples:
   $ callgrad bench step --model shape:smollm2-135m --prompts 4 --group 8 --prompt-len 600 --new-tokens 96 --json
   $ callgrad bench decode --model M --sequences 64 --prompt 256 --new 64 --shared-prompt
   $ callgrad bench train --model shape:smollm2-135m --sequences 8 --len 512
+  $ callgrad bench eval --model M --data dev.jsonl --questions 500 --one-by-one 50
   $ callgrad bench ops --op attention rmsNorm --compare old.json
   $ callgrad bench ops --device simt --html roofline.html
   $ callgrad bench op rmsNorm --kernel examples/own-kernel/better.cu
@@ -164,6 +202,21 @@ Examples:
       const { benchTrain } = await import('./bench/train.js')
       print(await benchTrain({ ...modelOf(o), ...counts({ sequences, len, steps, tokensPerMicrobatch }) }), o.json)
     })
+
+  bench
+    .command('eval')
+    .description('an evaluation asked as `eval` does, all questions together, against the same one by one')
+    .requiredOption('-m, --model <model>', 'a Hugging Face folder, a run, a .gguf file or a hub id')
+    .requiredOption('-d, --data <file>', 'questions with their right calls')
+    .option('--questions <n>', 'questions asked, from the first on', parseNumber, 500)
+    .option('--max-tokens <n>', 'tokens an answer may have (default: 512)', parseNumber)
+    .option('--one-by-one <k>', 'ask so many one by one, evenly spaced, and extrapolate (default: all)', parseNumber)
+    .option('--prompt-format <style>', 'tool-n1, tool-n1-no-reason or native (default: tool-n1)')
+    .option('--kv-memory <bytes>', 'memory for keys and values (default: 1GB)')
+    .option('--device <device>', 'auto, cpu, cuda:0, simt', 'auto')
+    .option('--dtype <dtype>', 'auto, fp32, bf16', 'auto')
+    .option('--json', 'print one line of JSON')
+    .action(evaluation)
 
   bench
     .command('bfcl')

@@ -2,11 +2,16 @@ import type { Example } from '../data/example.js'
 import { fail } from '../errors.js'
 import type { Variant } from '../reward/parse.js'
 import { type AskAllOptions, askAll } from './answer-store.js'
-import type { Asker } from './asker.js'
+import type { Asker, Question } from './asker.js'
 import { type EvalReport, scoreReplies } from './exact-match.js'
 
 /** {@link EvalReport}, and how many of its answers were stored before. */
 export type AskedReport = EvalReport & { stored: number }
+
+/** The questions that a model is asked of examples, in their order. */
+export function questionsOf(examples: readonly Example[]): Question[] {
+  return examples.map(({ id, messages, tools }) => ({ id, messages, ...(tools.length > 0 && { tools }) }))
+}
 
 /**
  * Asks every example with a truth once and scores the answers by exact match. Stored answers are not asked again; the scores are computed
@@ -20,8 +25,7 @@ export async function evaluateAsked(
   { variant = 'v0', ...asking }: AskAllOptions & { variant?: Variant },
 ): Promise<AskedReport> {
   const asked = examples.filter((example) => example.truth !== undefined)
-  const questions = asked.map(({ id, messages, tools }) => ({ id, messages, ...(tools.length > 0 && { tools }) }))
-  const { answers, stored } = await askAll(asker, questions, asking)
+  const { answers, stored } = await askAll(asker, questionsOf(asked), asking)
   const answered = answers.flatMap(({ text, completionTokens, finishReason, error }, i) =>
     error === undefined
       ? [{ example: asked[i]!, completion: text, tokens: completionTokens, finishReason: endOf(finishReason) }]
