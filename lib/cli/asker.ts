@@ -26,8 +26,8 @@ export interface OpenedAsker {
   description: string
   /** Runs `work` under a progress bar; the first Ctrl-C aborts it, and what was answered stays stored. */
   asking<T>(total: number, work: (asking: Asking) => Promise<T>): Promise<T>
-  /** Tokens and cost of an endpoint as one line; empty for local models. */
-  usage(): string
+  /** Tokens and cost of an endpoint so far, as one line and for `--json`; null for local models. */
+  usage(): { line: string; json: object } | null
   close(): void
 }
 
@@ -40,7 +40,7 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
     const sampling = { maxTokens, temperature, topP, topK, minP }
     const { Progress } = await import('./ui/progress.js')
     const progress = new Progress(true)
-    const { asking, describeUsage, openEndpoint } = await import('./endpoint.js')
+    const { asking, describeUsage, openEndpoint, usageOf } = await import('./endpoint.js')
     const { EndpointAsker } = await import('../eval/endpoint-asker.js')
     const endpoint = openEndpoint(run.model, flags, (reason) => progress.line(dim(`  again: ${printable(reason)}`)))
     return {
@@ -50,7 +50,7 @@ export async function openAsker(flags: AskerFlags): Promise<OpenedAsker> {
         asking({ name: 'answers', total, endpoint, flags, progress }, ({ signal, onProgress }) =>
           work({ signal, onProgress: ({ done, total: of }) => onProgress({ done, total: of }) }),
         ),
-      usage: () => describeUsage(endpoint, flags),
+      usage: () => ({ line: describeUsage(endpoint, flags), json: usageOf(endpoint, flags) }),
       close: () => endpoint.close(),
     }
   }
@@ -86,7 +86,7 @@ export async function openHere(run: EvalRun): Promise<OpenedAsker> {
         },
         work,
       ),
-    usage: () => '',
+    usage: () => null,
     close: () => model.dispose(),
   }
 }

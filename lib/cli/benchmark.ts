@@ -47,12 +47,18 @@ export function withBenchmark(
     .option('-c, --category <names>', names, collect)
     .option(
       '-o, --output <folder>',
-      `where answers, results, scores and the page of failures go (default: runs/${folder}/MODEL)`,
+      `where results, scores and the page of failures go, and answers.jsonl, which always keeps the answers (default: runs/${folder}/MODEL)`,
     )
     .option('--max-tokens <n>', 'tokens an answer may have (default: 1024)', parseNumber)
     .option('--limit <n>', 'asks so many questions of each category at most', parseNumber)
     .option('--strict', 'the first bad record of the data is an error')
-  return withSettings(withEndpoint(command))
+  return withSettings(
+    withEndpoint(command, {
+      cache:
+        'at an endpoint: a file of answers beside answers.jsonl, for any evaluation that sends the same (default: runs/answers/MODEL.jsonl)',
+      noCache: 'at an endpoint: no such file; answers.jsonl is kept all the same: another --output asks anew',
+    }),
+  )
 }
 
 export function oneOf<T extends string>(where: string, flag: string, value: string, known: readonly T[]): T {
@@ -129,14 +135,16 @@ export async function runBenchmark<R extends Run>(flags: BenchmarkFlags, run: Be
     run.write(output, report)
     writeText('eval', join(output, 'failures.html'), failuresPage(failuresOf(run, report)))
     const seconds = (performance.now() - start) / 1000
+    const usage = opened.usage()
     if (flags.json) {
       const { stored } = report
-      const rest = { stored, unasked: unaskedOf(report), problems: run.problems, seconds }
+      const used = usage && { usage: usage.json }
+      const rest = { stored, unasked: unaskedOf(report), problems: run.problems, ...used, seconds }
       console.log(JSON.stringify({ ...run.summary(report), ...rest }))
       return
     }
     await print(run, report, seconds, output)
-    if (opened.usage()) console.log(dim(`  ${opened.usage()}`))
+    if (usage) console.log(dim(`  ${usage.line}`))
   } finally {
     store.close()
     opened.close()

@@ -48,7 +48,7 @@ export function distillCommand(program: Command): void {
     .option('-t, --temperature <t>', 'sampling temperature (default: 0.7)', parseNumber)
     .option('--single-turn', 'only questions without turns before them, as Tool-N1 distilled')
     .option('--limit <n>', 'takes so many questions at most', parseNumber)
-  withSettings(withEndpoint(command, true))
+  withSettings(withEndpoint(command, { required: true }))
     .addHelpText(
       'after',
       `

@@ -107,6 +107,7 @@ export async function askAll(
     const answer = store?.get(key)
     if (answer) found.set(id, answer)
   }
+  if (found.size > 0) asker.recall?.([...found.values()])
   const rest = questions.filter(({ id }) => !found.has(id))
   const stored = found.size
   if (rest.length > 0) {

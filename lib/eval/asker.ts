@@ -67,6 +67,8 @@ export interface Asker {
   readonly name: string
   /** Everything besides the question that an answer depends on (model, sampling, limits), as one line: stored answers go by it. */
   readonly settings: string
+  /** Told of answers that an earlier run has stored and that are not asked again, where what they cost is counted. */
+  recall?(answers: readonly Answer[]): void
   /**
    * Answers every question once, in whatever order is fastest. Questions that cannot be asked get an answer with `error`; the promise
    * rejects only where going on is pointless.

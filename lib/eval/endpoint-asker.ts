@@ -35,6 +35,13 @@ export class EndpointAsker implements Asker {
     this.settings = JSON.stringify({ url, model, body, ...this.#sampling })
   }
 
+  /** Adds the answers to what the endpoint has stored. A prompt of no token is one that the server did not count. */
+  recall(answers: readonly Answer[]): void {
+    for (const { promptTokens, completionTokens } of answers) {
+      this.endpoint.meter.add({ usage: promptTokens > 0 ? { promptTokens, completionTokens } : null }, 'stored')
+    }
+  }
+
   /**
    * @throws Error `ERR_UNANSWERED` where questions stay open, once all others have their answer; `ERR_ENDPOINT` where asking is of no
    *   use; the signal's reason

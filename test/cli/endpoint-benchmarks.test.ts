@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { createProgram } from '../../lib/cli/main.js'
 import { type Behaviour, completion, sendJson } from '../rollout/endpoint/support/server.js'
 import { repositoryRoot } from '../support/shared.js'
 import { endpointSuite, startAtEndpoint, storedAnswers, untilStored } from './support/endpoint.js'
@@ -46,6 +47,63 @@ test('both print tables, write files and browsable failures', async ({ folder, s
     const page = readFileSync(join(folder, output, 'failures.html'), 'utf8')
     assert.match(page, /<details class="failure"/)
     assert.match(page, output === 'a' ? /normal_atom_bool_\d+/ : /level-1\//)
+  }
+})
+
+test('tokens and cost are told of what was asked now and of what was stored before', async ({ folder, server }) => {
+  type Tally = { answers: number; prompt_tokens: number; cost: number }
+  const run = async (benchmark: string, output: string, ...more: string[]) => {
+    const priced = ['--limit', '2', '--price-in', '1', '--price-out', '10', ...more]
+    const { code, out, err } = await startAtEndpoint(args(benchmark, server.url, output, ...priced), folder).ended
+    assert.is(code, 0, err)
+    return out
+  }
+  const usage = async (...given: Parameters<typeof run>) =>
+    (JSON.parse(await run(...given, '--json')) as { usage: Record<'asked' | 'stored', Tally> }).usage
+  const check = async (benchmark: string, ...picked: string[]) => {
+    const first = await usage(benchmark, 'own', '--no-cache', ...picked)
+    const answers = storedAnswers(join(folder, 'own', 'answers.jsonl')).length
+    assert.equal([first.asked.answers, first.asked.prompt_tokens], [answers, 10 * answers])
+    assert.ok(answers > 0 && Math.abs(first.asked.cost - (answers * (10 + 40)) / 1e6) < 1e-12)
+    assert.is(first.stored.answers, 0)
+    const before = server.seen.length
+    const again = await usage(benchmark, 'own', ...picked)
+    assert.is(server.seen.length, before)
+    assert.equal([again.asked.answers, again.asked.cost, again.stored], [0, 0, first.asked])
+    rmSync(join(folder, 'own'), { recursive: true })
+    return answers
+  }
+  await check('acebench', '-c', 'normal_atom_bool,special')
+  const answers = await check('api-bank', '-c', 'call')
+  await run('api-bank', 'one', '-c', 'call')
+  const told = new RegExp(`\\b0 asked \\(0 \\+ 0 tokens, cost 0\\.0\\), ${answers} stored before .*cost 0\\.00010`)
+  assert.match(await run('api-bank', 'one', '-c', 'call', '--no-cache'), told, 'from answers.jsonl')
+  assert.match(await run('api-bank', 'two', '-c', 'call'), told, 'from the shared file')
+})
+
+test('answers whose tokens the server does not count are told as such, now and later', async ({ folder, server }) => {
+  server.behave((_seen, _index, response) => sendJson(response, 200, { ...completion('Hm.'), usage: undefined }))
+  const uncounted = async () => {
+    const { out } = await startAtEndpoint(args('api-bank', server.url, 'u', '--limit', '1', '--json'), folder).ended
+    const { asked, stored } = (JSON.parse(out) as { usage: Record<'asked' | 'stored', { uncounted: number }> }).usage
+    return [asked.uncounted, stored.uncounted]
+  }
+  assert.equal(
+    [await uncounted(), await uncounted()],
+    [
+      [2, 0],
+      [0, 2],
+    ],
+  )
+})
+
+test('--help says that answers are always kept', () => {
+  const program = createProgram().commands.find((command) => command.name() === 'eval')!
+  for (const name of ['bfcl', 'acebench', 'api-bank']) {
+    const help = program.commands.find((command) => command.name() === name)!.helpInformation()
+    const text = help.replaceAll(/\s+/g, ' ')
+    assert.match(text, '--no-cache at an endpoint: no such file; answers.jsonl is kept all the same')
+    assert.match(text, 'answers.jsonl, which always keeps the answers')
   }
 })
 
