@@ -1,4 +1,5 @@
-import { basename } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { checkValues } from '../data/formats/fields.js'
 import { BadRecord, type Problem, problemError } from '../data/problems.js'
 import { openSource } from '../data/source/open.js'
 import { codedError } from '../errors.js'
@@ -17,9 +18,13 @@ export class Problems {
   }
 }
 
+/** A file as problems name it: with its folder, for the questions and their right answers often lie in files of one name. */
+export const placeOf = (path: string) => join(basename(dirname(path)), basename(path))
+
 /**
  * Every record of a benchmark's file (JSONL, or a JSON list), read by `read`, which throws a {@link BadRecord} over one that it cannot use.
- * Bad records are reported with file, line and reason and left out; so is a second one with an id that was there, unless `duplicates`.
+ * Bad records are reported with file, line and reason and left out: what `read` refuses, lone surrogates and numbers that no reader of the
+ * result files could hold, and a second one with an id that was there, unless `duplicates`.
  *
  * @throws `ERR_IO` for a file that cannot be opened, `ERR_DATA` where no record is left
  */
@@ -29,7 +34,7 @@ export async function readRecords<T extends { id: string }>(
   problems: Problems,
   { duplicates = false } = {},
 ): Promise<T[]> {
-  const file = basename(path)
+  const file = placeOf(path)
   const found: T[] = []
   const ids = new Set<string>()
   let count = 0
@@ -40,6 +45,7 @@ export async function readRecords<T extends { id: string }>(
       try {
         const value = record.read()
         if (!(value instanceof Map)) throw new BadRecord('field', 'expected an object')
+        checkValues(value, 'the record')
         const item = read(value)
         if (ids.has(item.id) && !duplicates) throw new BadRecord('duplicate_id', `the id ${item.id} was there before`)
         ids.add(item.id)

@@ -30,7 +30,8 @@ export type JsonDialect = 'strict' | 'python'
 
 /** Containers inside containers; CPython's `json.loads` raises RecursionError at about this depth (limit 1000 less its own frames). */
 export const maxJsonDepth = 990
-const maxPythonDigits = 4300
+/** Digits of the longest integer that CPython converts from or to text. */
+export const maxPythonDigits = 4300
 
 /**
  * Parses one JSON text. Duplicate keys: the last value wins, at the place of the first, as in Python and in JavaScript.

@@ -1,6 +1,6 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AnswerStore } from '../../lib/eval/answer-store.js'
@@ -224,6 +224,9 @@ test('bad rows are reported and counted; strict makes the first fatal', async ({
     { ...good[0], id: 901, expected_output: 'nothing' },
     { ...good[0], id: 902, instruction: 'no descriptions' },
     { ...good[0], id: 903, input: null },
+    { ...good[0], id: 904, instruction: 'API descriptions:\n{"name": ' },
+    { ...good[0], id: 905, instruction: `API descriptions:\n{"name": ${'9'.repeat(6000)}}` },
+    { ...good[0], id: 906, input: '\ud800' },
     good[0],
   ]
   writeFileSync(join(folder, 'level-1-api.json'), JSON.stringify([...good, ...bad]))
@@ -231,7 +234,7 @@ test('bad rows are reported and counted; strict makes the first fatal', async ({
   assert.is(questions.get('call')?.length, good.length)
   assert.is(problems.list.length, bad.length)
   for (const { file, line, reason } of problems.list)
-    assert.ok(file === 'level-1-api.json' && line > good.length && reason)
+    assert.ok(file === `${basename(folder)}/level-1-api.json` && line > good.length && reason)
   await loadApiBank(folder, { categories: ['call'], strict: true }).then(
     () => assert.unreachable(),
     (error: Error & { code: string }) => assert.is(error.code, 'ERR_DATA'),

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -96,6 +96,32 @@ test("API-Bank's verdicts by both rules come back", async ({ folder }) => {
   )
   assert.equal(shares(paperValues(set!)).slice(1), printed(apiSummary.paperTable(report)).slice(1))
   assert.ok(set!.questions.every(({ question }) => question))
+})
+
+test('integers that no reader holds come back as text; a line that cannot be read is not told as a wrong count', async ({
+  folder,
+}) => {
+  const dataset = await loadBfcl(fixtureData, { version: 'v4', categories: ['simple_python'] })
+  const asker = new FakeAsker(() => ({ text: '[f(a=10**5000, b=[10**4300], c=10**4299)]' }))
+  const report = await evaluateBfcl(asker, dataset, { handler: 'prompt' })
+  writeBfclFiles(folder, report)
+  const [set] = readResults(folder)
+  assert.equal(set!.problems, [])
+  assert.is(set!.questions.length, dataset.questions.get('simple_python')!.length)
+  const file = (kind: string) => join(folder, kind, 'lab_fake/non_live', `BFCL_v4_simple_python_${kind}.json`)
+  const decoded = readFileSync(file('score'), 'utf8').split('\n')[1]!
+  const short = decoded.replaceAll(/0{20,}/g, (zeros) => `0{${zeros.length}}`)
+  assert.match(short, '[{"f": {"a": "10{5000}", "b": ["10{4300}"], "c": 10{4299}}}]')
+  for (const kind of ['score', 'result']) {
+    writeBfclFiles(folder, report)
+    appendFileSync(file(kind), '{"id": "half\n')
+    const [broken] = readResults(folder)
+    assert.equal(broken!.questions, [])
+    const [first, second, ...more] = broken!.problems
+    assert.match(first!.reason, 'json')
+    assert.is(second!.reason, 'a line could not be read: its category is left out')
+    assert.equal([first!.file, second!.file, more], [file(kind), file(kind), []])
+  }
 })
 
 const answer = (id: string, exact: boolean, more: object = {}) =>

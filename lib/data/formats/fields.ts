@@ -1,6 +1,6 @@
 // What the readers of record formats share: fields, tools, calls, turns, each with its own message.
 
-import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
+import { JsonNumber, type JsonObject, type JsonValue, maxPythonDigits, parseJson } from '../../text/json.js'
 import type { Message } from '../example.js'
 import { BadRecord, type ProblemKind } from '../problems.js'
 import { makeCall, type Sample } from '../sample.js'
@@ -103,7 +103,6 @@ export function checkText(text: string, what: string): string {
 }
 
 const loneSurrogate = /\p{Surrogate}/u
-const maxDigits = 4300
 
 /**
  * Refuses what a file could hold and a reader of the truth could not give back: halves of surrogate pairs, floats beyond a double, integers
@@ -125,7 +124,7 @@ function checkNumber(number: JsonNumber, what: string): void {
   if (lexeme.length < 300 && !/[eE]/.test(lexeme)) return
   const short = `${lexeme.slice(0, 12)}${lexeme.length > 12 ? '…' : ''}`
   if (number.isInteger) {
-    if (lexeme.length <= maxDigits) return
+    if (lexeme.replace('-', '').length <= maxPythonDigits) return
     throw new BadRecord('number', `expected ${what} to have integers of at most 4,300 digits, got ${short}`)
   }
   if (Number.isFinite(Number(lexeme))) return

@@ -4,14 +4,14 @@
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { kind } from '../../data/formats/fields.js'
+import { join } from 'node:path'
+import { checkValues, kind } from '../../data/formats/fields.js'
 import { BadRecord } from '../../data/problems.js'
 import { fail } from '../../errors.js'
 import { type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
 import { pyRepr } from '../../text/python/repr.js'
 import { fromJson, type PyValue } from '../../text/python/value.js'
-import { Problems, readRecords } from '../records.js'
+import { Problems, placeOf, readRecords } from '../records.js'
 import { type Category, categories, type Version } from './categories.js'
 import type { AceQuestion, FunctionSchema, ParameterSchema } from './types.js'
 
@@ -65,7 +65,7 @@ async function loadCategory(
     const answer = overrides?.answers.get(record.id) ?? answers.get(record.id)
     if (answer) questions.push({ ...(overrides?.questions.get(record.id)?.(category) ?? record), truth: answer.truth })
     else {
-      const file = basename(files.answer)
+      const file = placeOf(files.answer)
       problems.add({ file, line: 0, kind: 'calls', reason: `no right answer for ${record.id}` })
     }
   }
@@ -138,6 +138,7 @@ async function readOverrides(folder: string): Promise<Overrides | null> {
   if (!existsSync(path)) return null
   try {
     const value = object(parseJson(await readFile(path, 'utf8')))
+    checkValues(value, 'it')
     const rows = (key: string) =>
       [...object(value.get(key) ?? new Map())].map(([id, row]) => [id, object(row)] as const)
     return {

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { kind } from '../../data/formats/fields.js'
+import { checkValues, kind, parseInner } from '../../data/formats/fields.js'
 import { BadRecord } from '../../data/problems.js'
 import { fail } from '../../errors.js'
 import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
@@ -96,6 +96,7 @@ async function readApis(folder: string): Promise<Map<string, JsonObject>> {
   if (!existsSync(path)) return new Map()
   try {
     const list = parseJson(await readFile(path, 'utf8'))
+    checkValues(list, 'it')
     if (!Array.isArray(list)) throw new Error(`expected a list, got ${kind(list)}`)
     return new Map(list.map((api) => [text(object(api, 'an API'), 'name'), object(api, 'an API')]))
   } catch (error) {
@@ -150,7 +151,13 @@ function describedIn(instruction: string): JsonObject[] {
   const from = instruction.lastIndexOf(marker)
   if (from < 0) throw new BadRecord('field', `expected "instruction" to hold ${JSON.stringify(marker.trim())}`)
   const lines = instruction.slice(from + marker.length).split('\n')
-  return lines.filter((line) => line.trim() !== '').map((line) => object(parseJson(line), 'an API description'))
+  return lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const described = parseInner(line, 'an API description', 'tools')
+      checkValues(described, 'an API description')
+      return object(described, 'an API description')
+    })
 }
 
 /** Descriptions that ToolSearcher found earlier in the dialogue: `->{…}` at the end of a line, as Python prints a dict. */

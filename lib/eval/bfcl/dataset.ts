@@ -7,11 +7,12 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { checkValues } from '../../data/formats/fields.js'
 import { BadRecord } from '../../data/problems.js'
 import { fail } from '../../errors.js'
 import { type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
 import { fromJson } from '../../text/python/value.js'
-import { Problems, readRecords } from '../records.js'
+import { Problems, placeOf, readRecords } from '../records.js'
 import { type BfclVersion, type Category, categories, categoryName, isRelevance } from './categories.js'
 import {
   type AnswerRecord,
@@ -75,7 +76,8 @@ async function loadCategory(
     if (changes?.dropped.has(record.id)) continue
     const answer = changes?.answers.get(record.id) ?? answers.get(record.id)
     if (!answer && !isRelevance(category)) {
-      problems.add({ file: found.answer, line: 0, kind: 'calls', reason: `no right answer for ${record.id}` })
+      const file = placeOf(found.answer)
+      problems.add({ file, line: 0, kind: 'calls', reason: `no right answer for ${record.id}` })
       continue
     }
     questions.push(assemble(record, answer, category, version, changes))
@@ -154,6 +156,7 @@ async function readOverrides(folder: string): Promise<Overrides | null> {
   if (!existsSync(path)) return null
   try {
     const value = entries(parseJson(await readFile(path, 'utf8')))
+    checkValues(value, 'it')
     const questions = new Map<string, (record: QuestionRecord) => QuestionRecord>()
     for (const [id, fields] of entries(value.get('questions'))) questions.set(id, replacing(entries(fields)))
     const answers = [...entries(value.get('answers'))].map(([id, truth]): [string, AnswerRecord] => {

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { isCategory } from '../acebench/categories.js'
-import { namesIn, note, readObjects, readScores, shown, textAt } from './lines.js'
+import { namesIn, note, readJudged, shown, textAt } from './lines.js'
 import type { JudgedQuestion, ResultSet } from './types.js'
 
 /** A set for each model in a folder; none where it is no ACEBench folder. */
@@ -22,10 +22,10 @@ export function readAceResults(folder: string): ResultSet[] {
 
 function readCategory(folder: string, model: string, category: string, problems: ResultSet['problems']) {
   const file = (kind: string) => join(folder, `${kind}_all`, `${kind}_en`, model, `data_${category}_${kind}.json`)
-  const results = readObjects(file('result'), problems)
-  const failures = readScores(file('score'), results.length, problems)
-  if (!failures) return []
-  return results.flatMap(({ line, value }): JudgedQuestion[] => {
+  const read = readJudged({ answers: file('result'), scores: file('score') }, problems)
+  if (!read) return []
+  const { answers, failures } = read
+  return answers.flatMap(({ line, value }): JudgedQuestion[] => {
     const id = textAt(value, 'id')
     if (id === undefined) {
       note(problems, file('result'), line, 'expected an id', 'field')

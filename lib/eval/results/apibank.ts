@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import type { JsonObject } from '../../text/json.js'
-import { namesIn, note, readObjects, readScores, shown, textAt } from './lines.js'
+import { namesIn, note, readJudged, shown, textAt } from './lines.js'
 import type { JudgedQuestion, ResultSet } from './types.js'
 
 const levels = [
@@ -32,10 +32,10 @@ function idOf(level: string, line: JsonObject): string | undefined {
 
 function readLevel(folder: string, model: string, level: string, category: string, problems: ResultSet['problems']) {
   const file = join(folder, 'pred', model, `${level}-api.jsonl`)
-  const answers = readObjects(file, problems)
   const scores = join(folder, 'score', model, `${level}-api_score.json`)
-  const failures = readScores(scores, answers.length, problems, (line) => idOf(level, line))
-  if (!failures) return []
+  const read = readJudged({ answers: file, scores }, problems, (line) => idOf(level, line))
+  if (!read) return []
+  const { answers, failures } = read
   return answers.flatMap(({ line, value }): JudgedQuestion[] => {
     const id = idOf(level, value)
     if (id === undefined) {

@@ -3,7 +3,7 @@
 import { basename, join, relative } from 'node:path'
 import type { JsonObject, JsonValue } from '../../text/json.js'
 import { findCategory } from '../bfcl/categories.js'
-import { filesBelow, namesIn, note, readObjects, readScores, shown, textAt } from './lines.js'
+import { filesBelow, namesIn, note, readJudged, shown, textAt } from './lines.js'
 import type { JudgedQuestion, ResultSet } from './types.js'
 
 const fileName = /^BFCL_(v3|v4)_(.+)_result\.json$/
@@ -25,11 +25,11 @@ export function readBfclResults(folder: string): ResultSet[] {
 function readCategory(folder: string, file: string, problems: ResultSet['problems']): JudgedQuestion[] {
   const category = fileName.exec(basename(file))![2]!
   if (!findCategory(category)) return [] // multi-turn or agentic, in an official tool's folder
-  const results = readObjects(file, problems)
   const inside = relative(join(folder, 'result'), file).replace(/_result\.json$/, '_score.json')
-  const failures = readScores(join(folder, 'score', inside), results.length, problems)
-  if (!failures) return []
-  return results.flatMap(({ line, value }) => {
+  const read = readJudged({ answers: file, scores: join(folder, 'score', inside) }, problems)
+  if (!read) return []
+  const { answers, failures } = read
+  return answers.flatMap(({ line, value }) => {
     const id = textAt(value, 'id')
     if (id === undefined) {
       note(problems, file, line, 'expected an id', 'field')

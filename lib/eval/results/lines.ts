@@ -13,8 +13,14 @@ export function note(problems: Problems, file: string, line: number, reason: str
   problems.push({ file, line, kind, reason })
 }
 
-/** The objects of a file of JSON lines, each with its 1-based line; numbers keep how they were written. */
-export function readObjects(file: string, problems: Problems): { line: number; value: JsonObject }[] {
+/** An object of a file of JSON lines, and its 1-based line. */
+export interface Line {
+  line: number
+  value: JsonObject
+}
+
+/** The objects of a file of JSON lines; numbers keep how they were written. */
+export function readObjects(file: string, problems: Problems): Line[] {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -68,30 +74,37 @@ export function filesBelow(folder: string): string[] {
 }
 
 /**
- * The failed questions of a score file by id: every line but the first, which has the counts. Null where it cannot be used, or its count
- * of questions is not `asked`: then it belongs to another evaluation and tells nothing of these answers.
+ * The lines of a file of answers, and of the score file beside it the failed questions by id: every line but the first, which has the
+ * counts. Null where a line of either cannot be read, or the count is not that of the answers: then the scores belong to another
+ * evaluation and tell nothing of these. What is wrong is noted.
  */
-export function readScores(
-  file: string,
-  asked: number,
+export function readJudged(
+  { answers: answersFile, scores }: { answers: string; scores: string },
   problems: Problems,
   idOf: (line: JsonObject) => string | undefined = (line) => textAt(line, 'id'),
-): Map<string, JsonObject> | null {
-  const before = problems.length
-  const [head, ...lines] = readObjects(file, problems)
-  const count = Number(shown(head?.value.get('total_count')))
-  if (head?.line !== 1 || problems.length > before || count !== asked) {
-    const why = head
-      ? `expected the scores of ${asked} answers, got ${Number.isFinite(count) ? `${count}` : 'no count'}`
-      : 'expected scores'
-    note(problems, file, head ? 1 : 0, `${why}: its category is left out`, 'file')
+): { answers: Line[]; failures: Map<string, JsonObject> } | null {
+  const leftOut = (file: string, line: number, why: string): null => {
+    note(problems, file, line, `${why}: its category is left out`, 'file')
     return null
+  }
+  const before = problems.length
+  /** Why a file of which something is noted already is of no use. */
+  const unread = () => `${problems.at(-1)?.kind === 'file' ? 'the file' : 'a line'} could not be read`
+  const answers = readObjects(answersFile, problems)
+  if (problems.length > before) return leftOut(answersFile, 0, unread())
+  const [head, ...lines] = readObjects(scores, problems)
+  if (problems.length > before) return leftOut(scores, 0, unread())
+  if (!head) return leftOut(scores, 0, 'expected scores, got an empty file')
+  const count = Number(shown(head.value.get('total_count')))
+  if (count !== answers.length) {
+    const got = Number.isFinite(count) ? `${count}` : 'no count'
+    return leftOut(scores, head.line, `expected the scores of ${answers.length} answers, got ${got}`)
   }
   const failures = new Map<string, JsonObject>()
   for (const { line, value } of lines) {
     const id = idOf(value)
-    if (id === undefined) note(problems, file, line, 'expected an id', 'field')
+    if (id === undefined) note(problems, scores, line, 'expected an id', 'field')
     else failures.set(id, value)
   }
-  return failures
+  return { answers, failures }
 }

@@ -113,11 +113,11 @@ test('bad records are left out and reported by line; strict makes the first an e
     problems.list.map(({ line }) => line),
     bad.map((_, i) => i + 1),
   )
-  assert.ok(problems.list.every(({ file: name, reason }) => name === 'BFCL_v4_multiple.json' && reason !== ''))
+  assert.ok(problems.list.every(({ file: name, reason }) => name === 'question/BFCL_v4_multiple.json' && reason !== ''))
   assert.match(problems.list[3]!.reason, /multi-turn is not covered/)
   const error = await rejection(load(folder, 'multiple', true))
   assert.is(error.code, 'ERR_DATA')
-  assert.match(error.message, /BFCL_v4_multiple\.json:1: /)
+  assert.match(error.message, /question\/BFCL_v4_multiple\.json:1: /)
 })
 
 test('a second record of an id, and a question without an answer, are left out', async ({ folder }) => {
@@ -129,7 +129,9 @@ test('a second record of an id, and a question without an answer, are left out',
   writeFileSync(answers, readFileSync(answers, 'utf8').split('\n').slice(1).join('\n'))
   const fewer = await load(folder, 'multiple')
   assert.is(fewer.questions.get('multiple')!.length, count - 1)
-  assert.match(fewer.problems.list.at(-1)!.reason, /no right answer/)
+  const { file: place, reason } = fewer.problems.list.at(-1)!
+  assert.match(reason, /no right answer/)
+  assert.is(place, 'possible_answer/BFCL_v4_multiple.json', 'of the two files of that name')
 })
 
 test('CRLF and a byte-order mark do no harm; keys like __proto__ and huge integers are data', async ({ folder }) => {
