@@ -38,8 +38,8 @@ export interface TrainerInputs {
 export interface Training<R extends TrainRun | SFTRun> {
   /** Name of the bar. */
   title: string
-  /** The settings, checked. */
-  parse(settings: Record<string, unknown>): R
+  /** The settings of a file, checked. */
+  parse(settings: Record<string, unknown>, file: string): R
   /** The settings as `--plan` takes them. */
   planned(run: R): Planned
   /** Reads what is read before the model, which takes longest. */
@@ -56,7 +56,7 @@ export async function runTraining<R extends TrainRun | SFTRun>(
   file: string,
   options: TrainingFlags,
 ): Promise<void> {
-  const run = parse(settingsOf(file, {}, options.set))
+  const run = parse(settingsOf(file, {}, options.set), file)
   if (options.plan) return plan(planned(run), options)
   const name = run.name ?? nameOf(file)
   const outputDir = run.outputDir ?? join('runs', name)

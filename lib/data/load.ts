@@ -109,10 +109,18 @@ export function nothingLeft(file: string, records: number, first: Problem | unde
   return codedError('Error', 'ERR_DATA', `[data] ${file}: expected usable records, got none of ${records}${why}`)
 }
 
-function select(examples: Example[], { seed, part = [0, 1], limit }: DatasetOptions): Example[] {
+function select(examples: Example[], { seed, ...options }: DatasetOptions): Example[] {
   const order = seed === undefined ? examples : Random.of('order', seed).shuffle(examples)
-  const [from, to] = part
-  return order.slice(Math.floor(from * order.length), Math.floor(to * order.length)).slice(0, limit)
+  return order.slice(...selectedRange(order.length, options))
+}
+
+/** From which to which (exclusive) of `count` examples in their order `part` and `limit` keep. */
+export function selectedRange(
+  count: number,
+  { part = [0, 1], limit = count }: Pick<DatasetOptions, 'part' | 'limit'>,
+): [from: number, to: number] {
+  const [from, to] = [Math.floor(part[0] * count), Math.floor(part[1] * count)]
+  return [from, Math.min(to, from + limit)]
 }
 
 function checkOptions({ part, limit, seed, format, prompt }: DatasetOptions): void {

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { parseWith } from './config/check.js'
 import {
   type datasetSchema,
@@ -7,7 +7,9 @@ import {
   generateRunSchema,
   pick,
   sftRunSchema,
+  sftRunShape,
   trainRunSchema,
+  trainShape,
 } from './config/run.js'
 import { grpoSchema, grpoShape, sftSchema, sftShape } from './config/schema.js'
 
@@ -46,12 +48,21 @@ export type GenerateRun = z.output<typeof generateRunSchema>
 /** Which records of which file. */
 export type DatasetSpec = z.output<typeof datasetSchema>
 
-/** Checks and completes what the commands read; each throws as {@link parseGRPOConfig} does. */
-export const parseTrainRun = (options: unknown): TrainRun => parseWith(trainRunSchema, options)
-export const parseSFTRun = (options: unknown): SFTRun => parseWith(sftRunSchema, options)
+/**
+ * Checks and completes what the commands read; each throws as {@link parseGRPOConfig} does. With the `file` that a training command was
+ * given, keys of the other one are met with the right command.
+ */
+export const parseTrainRun = (options: unknown, file?: string): TrainRun =>
+  parseWith(trainRunSchema, options, 'config', otherCommand('sft', sftRunShape, file))
+export const parseSFTRun = (options: unknown, file?: string): SFTRun =>
+  parseWith(sftRunSchema, options, 'config', otherCommand('train', trainShape, file))
 export const parseEvalRun = (options: unknown): EvalRun => parseWith(evalRunSchema, options)
 export const parseDistillRun = (options: unknown): DistillRun => parseWith(distillRunSchema, options)
 export const parseGenerateRun = (options: unknown): GenerateRun => parseWith(generateRunSchema, options)
+
+function otherCommand(command: string, shape: z.core.$ZodShape, file: string | undefined) {
+  return file === undefined ? undefined : { command: `callgrad ${command} ${file}`, schema: z.strictObject(shape) }
+}
 
 /** The trainer's part of a run. */
 export const grpoPart = (run: TrainRun): GRPOConfig => parseGRPOConfig(pick(grpoShape, run))

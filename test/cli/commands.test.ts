@@ -42,6 +42,8 @@ test('help is there for every command and exits 0', async ({ folder }) => {
 
 test('wrong usage and wrong configs are one line and exit 2', async ({ folder }) => {
   writeFileSync(join(folder, 'wrong.yaml'), 'model: m\ndataset: d.jsonl\nnumGeneration: 4\n')
+  writeFileSync(join(folder, 'sft.yaml'), 'model: m\ndataset: d.jsonl\nexamplesPerStep: 4\n')
+  writeFileSync(join(folder, 'rl.yaml'), 'model: m\ndataset: d.jsonl\nreward: v0\nbeta: 0.1\n')
   writeFileSync(join(folder, 'broken.yaml'), 'model: [\n')
   const cases: [string[], string][] = [
     [['trian'], 'unknown command'],
@@ -50,6 +52,8 @@ test('wrong usage and wrong configs are one line and exit 2', async ({ folder })
     [['doctor', '--verbose'], 'unknown option'],
     [['generate', '--model', 'm', '-n', 'x'], 'expected a number'],
     [['train', 'wrong.yaml'], 'TypeError [config] unknown key "numGeneration"; did you mean "numGenerations"?'],
+    [['train', 'sft.yaml', '--plan'], 'examplesPerStep is a key of `callgrad sft`; run `callgrad sft sft.yaml`'],
+    [['sft', 'rl.yaml'], 'reward, beta are keys of `callgrad train`; run `callgrad train rl.yaml`'],
     [['train', 'broken.yaml'], 'broken.yaml:'],
     [['train', 'missing.yaml'], 'cannot read missing.yaml'],
     [

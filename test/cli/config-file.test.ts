@@ -199,6 +199,32 @@ test('runs take short forms', () => {
   assert.equal(parseTrainRun(JSON.parse(JSON.stringify(run))), run)
 })
 
+test('keys of the other training command name it, and typing errors stay typing errors', () => {
+  const sft = { model: 'm', dataset: 'd', promptFormat: 'tool-n1-no-reason', thoughts: 'none', examplesPerStep: 4 }
+  assert.is(
+    messageOf(() => parseTrainRun(sft, 'a.yaml')),
+    '[config] thoughts, examplesPerStep are keys of `callgrad sft`; run `callgrad sft a.yaml`',
+  )
+  assert.match(
+    messageOf(() => parseTrainRun({ ...sft, maxLenght: 9 }, 'a.yaml')),
+    'run `callgrad sft a.yaml`; unknown key "maxLenght"; did you mean "maxLength"?',
+  )
+  const rl = { model: 'm', dataset: 'd', reward: 'v0', numGenerations: 4 }
+  assert.match(
+    messageOf(() => parseSFTRun(rl, 'b.yaml')),
+    'reward, numGenerations are keys of `callgrad train`; run `callgrad train b.yaml`',
+  )
+  // One key astray does not make it the other command's file, and a typing error is none of its keys.
+  assert.match(
+    messageOf(() => parseTrainRun({ ...rl, examplesPerStep: 4 }, 'b.yaml')),
+    'unknown key "examplesPerStep"; did you mean "promptsPerStep"?',
+  )
+  assert.match(
+    messageOf(() => parseTrainRun({ model: 'm', dataset: 'd', numGeneration: 4 }, 'b.yaml')),
+    '[config] unknown key "numGeneration"; did you mean "numGenerations"?',
+  )
+})
+
 test('runs say what is wrong inside groups', () => {
   const cases: [object, string][] = [
     [{ dataset: 'd' }, 'model: expected a text, got nothing'],

@@ -100,6 +100,20 @@ test('what cannot fit is refused, saying what would', async ({ folder }) => {
   assert.match(tight.err, /it fits with .*kvMemory: [\d.]+GB/)
 })
 
+test('devices are counted with the settings that are given, and with what a smaller number assumes', async ({
+  folder,
+}) => {
+  const large = ['model=Qwen/Qwen2.5-7B-Instruct', 'kvMemory=20GB', 'tokensPerMicrobatch=30720', 'device=cuda']
+  const paper = ['maxPromptLength=4096', 'maxCompletionLength=8192', 'gradientCheckpointing=true']
+  const set = [...large, ...paper].flatMap((one) => ['--set', one])
+  const { code, err } = await run(folder, 'train', 'rl.yaml', '--plan', '--device-memory', '80GB', ...set)
+  assert.is(code, 1)
+  assert.match(
+    err,
+    /; 5 of these devices could as it is, 3 with tokensPerMicrobatch: 12288, kvMemory: 0\.8GB, had each/,
+  )
+})
+
 test('supervised runs, data and models that are not here', async ({ folder }) => {
   const sft = await planOf(folder, 'sft.yaml')
   assert.equal(sft.length, { generations: null, updates: 3 })
@@ -113,6 +127,18 @@ test('supervised runs, data and models that are not here', async ({ folder }) =>
   const told = await planOf(folder, 'rl.yaml', ['dataset=none.jsonl'], { examples: 62688 })
   assert.is(told.length?.generations, Math.ceil((2 * 62688) / 4))
   assert.is(told.promptTokens.value, 1024)
+
+  const half = ['dataset.path=none.jsonl', 'dataset.part=1/2']
+  const part = await planOf(folder, 'sft.yaml', half, { examples: 5518 })
+  assert.is(part.examples, 2759)
+  assert.equal(part.length, { generations: null, updates: Math.ceil(2759 / 4) })
+  assert.is(part.examplesFrom, 'of the 5,518 of --examples, dataset.part 0 to 0.5')
+  const few = await planOf(folder, 'rl.yaml', ['dataset.path=none.jsonl', 'dataset.limit=100'], { examples: 5518 })
+  assert.is(few.examples, 100)
+  assert.is(few.length?.generations, 50)
+  assert.match(await messageOf(planOf(folder, 'sft.yaml', half, { examples: 1 })), 'expected enough for dataset')
+  const text = await run(folder, 'sft', 'sft.yaml', '--plan', '--examples', '9', ...half.flatMap((s) => ['--set', s]))
+  assert.match(text.out, '4 (of the 9 of --examples, dataset.part 0 to 0.5)')
 
   assert.match(
     await messageOf(planOf(folder, 'rl.yaml', ['model=runs/none'])),

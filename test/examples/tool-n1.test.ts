@@ -147,6 +147,13 @@ test('every recipe can be planned without weights and without its data', async (
   }
 })
 
+test('a plan of half of the data counts half of --examples', async () => {
+  for (const file of ['sft-50.yaml', 'sft-reason-50.yaml', 'rl-50.yaml', 'rl-after-sft.yaml'])
+    assert.is((await makePlan(planned(file), { examples: 5518 })).examples, 2759, file)
+  const { length } = await makePlan(planned('sft-50.yaml'), { examples: 5518 })
+  assert.is(length?.updates, Math.ceil((20 * 2759) / 256))
+})
+
 test('the table of docs/recipes.md is what the plans say', async () => {
   const page = readFileSync(join(folder, '../../docs/recipes.md'), 'utf8')
   const rows = [...page.matchAll(/^\| `([\w.-]+\.yaml)` \| ([\d.]+) B \| ([\d.]+ GB) \|$/gm)]

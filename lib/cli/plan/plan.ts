@@ -1,6 +1,7 @@
 // `callgrad train|sft CONFIG --plan`: what a run will do and need.
 
 import { existsSync } from 'node:fs'
+import { selectedRange } from '../../data/load.js'
 import { fail } from '../../errors.js'
 import { paramLayout } from '../../nn/param-layout.js'
 import type { SFTRun, TrainRun } from '../../train/config.js'
@@ -33,8 +34,10 @@ export interface Plan {
   architecture: string
   parameters: number
   dtype: 'f32' | 'bf16'
-  /** Null where the data is not here and `--examples` says nothing. */
+  /** After the data set's `part` and `limit`; null where the data is not here and `--examples` says nothing. */
   examples: number | null
+  /** Where `--examples` told them: of how many, and by which settings; null where the data is here. */
+  examplesFrom: string | null
   data: string
   heldOut: string | null
   length: RunLength | null
@@ -75,7 +78,8 @@ export async function makePlan(planned: Planned, flags: PlanFlags): Promise<Plan
     const of = `${longer} of the ${measured.prompts.length} prompts counted`
     notes.push(`${of} have more than ${limits.maxPrompt} tokens: a training passes over them`)
   }
-  const examples = data.examples?.length ?? flags.examples ?? null
+  const given = data.examples || flags.examples === undefined ? null : selectedOf(flags.examples, run.dataset)
+  const examples = data.examples?.length ?? given?.examples ?? null
   const promptTokens = meanPrompt(flags, measured, limits.maxPrompt)
   const completionTokens = meanCompletion(planned, flags, measured, limits.maxCompletion)
   const lengths = { prompt: promptTokens.value, completion: completionTokens.value }
@@ -104,6 +108,7 @@ export async function makePlan(planned: Planned, flags: PlanFlags): Promise<Plan
     parameters: paramLayout(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     dtype,
     examples,
+    examplesFrom: given?.from ?? null,
     data: data.text,
     heldOut: heldOut ? heldOut.text : null,
     length,
@@ -127,6 +132,26 @@ async function openData({ kind, run }: Planned) {
   if (examples.length === 0)
     fail('Error', 'ERR_DATA', `[plan] expected examples with a reply to teach, got none in ${run.dataset.path}`)
   return { ...data, examples }
+}
+
+/** What the data set's own selection leaves of so many examples, and in words. */
+function selectedOf(count: number, { part, limit }: TrainRun['dataset']): { examples: number; from: string } {
+  const whole = Math.floor(count)
+  const options = { ...(part !== null && { part }), ...(limit !== null && { limit }) }
+  const [from, to] = selectedRange(whole, options)
+  if (to <= from) {
+    const settings = JSON.stringify(options)
+    fail(
+      'RangeError',
+      'ERR_CONFIG',
+      `[plan] --examples: expected enough for dataset ${settings} to leave one, got ${count}`,
+    )
+  }
+  const settings = [
+    ...(part === null ? [] : [`part ${part.map((share) => +share.toFixed(4)).join(' to ')}`]),
+    ...(limit === null ? [] : [`limit ${limit}`]),
+  ].map((setting) => `, dataset.${setting}`)
+  return { examples: to - from, from: `of the ${whole.toLocaleString('en-US')} of --examples${settings.join('')}` }
 }
 
 async function openIfHere(spec: TrainRun['dataset'], run: Pick<TrainRun, 'promptFormat'>) {

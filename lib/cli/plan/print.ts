@@ -1,7 +1,7 @@
 // A plan as people read it, and the refusal of one that does not fit.
 
 import { fail } from '../../errors.js'
-import type { Advice } from '../../train/plan/fit.js'
+import type { Advice, Change, DeviceCount } from '../../train/plan/fit.js'
 import { bytes, duration } from '../ui/format.js'
 import { dim } from '../ui/style.js'
 import { pairs, table } from '../ui/table.js'
@@ -31,7 +31,7 @@ export function printPlan(plan: Plan): void {
       ['model', `${plan.model} (${plan.architecture}): ${billions(plan.parameters)} parameters, ${plan.dtype}`],
       ['data', plan.data],
       ...(plan.heldOut ? [['held out', plan.heldOut] as const] : []),
-      ...(plan.examples !== null ? [['examples', count(plan.examples)] as const] : []),
+      ...(plan.examples !== null ? [['examples', examplesText(plan)] as const] : []),
       ['steps', length ? stepsText(length) : 'unknown'],
       ['prompt', `${count(plan.promptTokens.value)} tokens on average (${plan.promptTokens.how})`],
       ['answer', `${count(plan.completionTokens.value)} tokens on average (${plan.completionTokens.how})`],
@@ -72,6 +72,9 @@ export function printPlan(plan: Plan): void {
   for (const note of plan.notes) console.log(dim(`  ${note}`))
 }
 
+const examplesText = ({ examples, examplesFrom }: Plan) =>
+  `${count(examples ?? 0)}${examplesFrom === null ? '' : ` (${examplesFrom})`}`
+
 function stepsText({ generations, updates }: { generations: number | null; updates: number }): string {
   return generations === null
     ? `${count(updates)} updates`
@@ -102,17 +105,27 @@ export function refuseUnfit({ memory, advice, deviceMemory }: Plan): void {
 
 /** What would fit, in words. */
 function whatWould({ changes, smallerModel, deviceMemory, devices }: Advice): string {
-  const settings = changes?.map(({ key, value }) => `${key}: ${value}`).join(', ')
+  const settings = changes && settingsText(changes)
   const changing = changes?.filter(({ changesResult }) => changesResult).map(({ key }) => key) ?? []
   return [
     settings &&
       `it fits with ${settings}${changing.length > 0 ? ` (${changing.join(', ')} would change the result)` : ''}`,
     `a device of ${bytes(deviceMemory)} would hold it as it is`,
     smallerModel && `${smallerModel} would fit into this one, at most with settings that change memory alone`,
-    !changes &&
-      devices !== null &&
-      `${devices} of these devices could, with weights, gradients and moments split among them, which this version does not do`,
+    !changes && devices.length > 0 && devicesText(devices),
   ]
     .filter(Boolean)
     .join('; ')
+}
+
+const settingsText = (changes: readonly Change[]) => changes.map(({ key, value }) => `${key}: ${value}`).join(', ')
+
+/** "5 of these devices could as it is, 3 with tokensPerMicrobatch: 12288, …": every number with what it assumes. */
+function devicesText(devices: readonly DeviceCount[]): string {
+  const [first, ...others] = devices.map(
+    ({ devices: n, changes }, i) =>
+      `${n}${i === 0 ? ' of these devices could' : ''} ${changes.length === 0 ? 'as it is' : `with ${settingsText(changes)}`}`,
+  )
+  const counts = [first, ...others].join(', ')
+  return `${counts}, had each a part of weights, gradients and moments, which this version does not split`
 }

@@ -1,7 +1,7 @@
 // What a study has made so far, told from the files that the stages leave: no note of its own says that a stage is done.
 
 import { createHash } from 'node:crypto'
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { latestCheckpoint } from '../../formats/checkpoints.js'
 
@@ -73,6 +73,16 @@ export async function weightsDigest(model: string): Promise<string | null> {
   } finally {
     closeSync(handle)
   }
+}
+
+/** Tells what files say apart: a digest of all of them, with a mark for each that is no file here (a hub id, a folder). */
+export function filesDigest(files: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const file of files) {
+    const here = existsSync(file) && statSync(file).isFile()
+    hash.update(here ? createHash('sha256').update(readFileSync(file)).digest('hex') : 'none').update('\n')
+  }
+  return hash.digest('base64url').slice(0, 16)
 }
 
 /** Lines of a file that are not empty; -1 where there is no file. */

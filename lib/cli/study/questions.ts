@@ -8,7 +8,7 @@ import { Random } from '../../data/random.js'
 import { fail } from '../../errors.js'
 import { pickNames } from '../benchmark.js'
 import { questionOf } from '../examples.js'
-import { readJson } from './made.js'
+import { filesDigest, readJson } from './made.js'
 import type { BenchmarkSpec, Study } from './settings.js'
 
 export interface CategoryQuestions {
@@ -30,20 +30,47 @@ export interface BenchmarkQuestions {
 
 export type Questions = Partial<Record<'bfcl' | 'acebench', BenchmarkQuestions>>
 
+interface Prepared {
+  /** What the study file says of them. */
+  under: string
+  /** Of the files that they were drawn from; older versions wrote none. */
+  digest?: string
+  questions: Questions
+}
+
 /** The questions of both benchmarks, drawn once; drawn again where the study file or a file of theirs is another. */
 export async function prepareQuestions(study: Study): Promise<Questions> {
   const { bfcl, acebench, dev } = study.evaluations
   const file = join(study.folder, 'questions', 'questions.json')
   const under = JSON.stringify({ bfcl, acebench, trainedOn: study.trainedOn, dev: dev.data })
-  const before = readJson<{ under: string; questions: Questions }>(file)
-  if (before?.under === under) return before.questions
+  const digest = filesDigest(await sourcesOf(study))
+  const before = readJson<Prepared>(file)
+  if (before?.under === under && (before.digest ?? digest) === digest) {
+    if (before.digest === undefined) write(file, { ...before, digest })
+    return before.questions
+  }
   const trained = await idsAndTexts(study.trainedOn)
   const held = await idsAndTexts(dev.data)
   const questions: Questions = {}
   if (bfcl) questions.bfcl = await draw(study, 'bfcl', bfcl, { trained, held })
   if (acebench) questions.acebench = await draw(study, 'acebench', acebench, { trained, held })
-  writeWhole(file, `${JSON.stringify({ under, questions }, null, 1)}\n`)
+  write(file, { under, digest, questions })
   return questions
+}
+
+const write = (file: string, prepared: Prepared) => writeWhole(file, `${JSON.stringify(prepared, null, 1)}\n`)
+
+/** Every file that decides which questions are drawn, or what they say. */
+async function sourcesOf({ evaluations, trainedOn }: Study): Promise<string[]> {
+  const benchmarks = (['bfcl', 'acebench'] as const).map(async (what) => {
+    const spec = evaluations[what]
+    if (!spec) return []
+    const { categories, file } = await layoutOf(what, spec.categories)
+    return categories.flatMap((name) =>
+      ['question', 'possible_answer'].map((kind) => join(spec.data, kind, file(name))),
+    )
+  })
+  return [trainedOn, evaluations.dev.data, ...(await Promise.all(benchmarks)).flat()]
 }
 
 /** Spaces and case do not make another question. */

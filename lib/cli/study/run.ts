@@ -113,7 +113,7 @@ class Runner {
 
   /** The process is in a group of its own, so that Ctrl-C reaches it once, through here. */
   async run(stage: Stage): Promise<void> {
-    const { args, result, model } = stage
+    const { args, result, model, asks } = stage
     this.options.say(`\n${stage.name}: callgrad ${args.join(' ')}${result === undefined ? '' : ` > ${result}`}`)
     const began = new Date()
     const child = spawn(process.execPath, [callgrad, ...args], {
@@ -137,7 +137,8 @@ class Runner {
       fail('Error', 'ERR_STUDY', `[study] ${stage.name} ended with ${code ?? 'a signal'}: callgrad ${args.join(' ')}`)
     }
     if (code === 0 && result !== undefined) {
-      const made = { args, weights: model === undefined ? null : await weightsDigest(model), machine: machine() }
+      const weights = model === undefined ? null : await weightsDigest(model)
+      const made = { args, weights, ...(asks !== undefined && { asks }), machine: machine() }
       writeWhole(result, `${JSON.stringify({ ...(JSON.parse(text) as object), study: made }, null, 1)}\n`)
     }
   }

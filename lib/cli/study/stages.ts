@@ -1,11 +1,13 @@
 // A study as a list of stages in order: each is a command that a reader could type, and a look at its files that says how far it is.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { readResults } from '../../eval/results/read.js'
-import { lineCount, readJson, secondsOf, stepReached, weightsDigest } from './made.js'
+import { differencesOf } from './differences.js'
+import { filesDigest, lineCount, readJson, secondsOf, stepReached, weightsDigest } from './made.js'
+import { evaluationFolder, modelName, modelPath, ownSettings, selectionFile, selectionName } from './models.js'
 import type { Questions } from './questions.js'
-import { configOf, configPath, type ModelRef, type Study, stepsOf } from './settings.js'
+import { configPath, type ModelRef, type Study, stepsOf } from './settings.js'
 
 export const evaluationNames = ['dev', 'bfcl', 'acebench'] as const
 export type EvaluationName = (typeof evaluationNames)[number]
@@ -30,6 +32,8 @@ export interface Stage {
   result?: string
   /** What it measures; its digest goes into the result. */
   model?: string
+  /** Digest of what it asks; goes into the result, too. */
+  asks?: string
   /** Stages that have to be done before. */
   needs: string[]
   /** It is made for others alone: not needed where all that need it are done. */
@@ -49,19 +53,10 @@ export async function stateIn(stages: readonly Stage[], stage: Stage): Promise<S
   return { ...state, share: 1, detail: 'not needed' }
 }
 
-export const modelName = ({ training, seed }: ModelRef): string => (training === null ? 'base' : `${training}-s${seed}`)
-
-/** What `--model` takes for a model of the study. */
-export const modelPath = (study: Study, ref: ModelRef): string =>
-  ref.training === null ? study.model : join(study.folder, modelName(ref))
-
-export const evaluationFolder = (study: Study, ref: ModelRef): string =>
-  join(study.folder, 'evaluations', modelName(ref))
-
 /** A result as the study keeps it: what the command printed, of which weights, by which command, on which machine. */
 export interface KeptResult {
   seconds?: number
-  study?: { args: string[]; weights: string | null; machine: string }
+  study?: { args: string[]; weights: string | null; asks?: string; machine: string }
 }
 
 /** All stages in the order of running, each once. */
@@ -99,8 +94,7 @@ function training(study: Study, key: string, seed: number): Stage {
   const start = { training: from ?? null, seed }
   const selected = on === undefined ? null : selectionName(on, seed)
   const steps = stepsOf(study, key)
-  const data = selected === null ? [] : [`dataset=${join(study.folder, `${selected}.jsonl`)}`]
-  const own = [`model=${modelPath(study, start)}`, ...data, `seed=${seed}`, `name=${modelName(ref)}`]
+  const own = ownSettings(study, ref)
   return {
     name: modelName(ref),
     kind: key,
@@ -116,28 +110,11 @@ function training(study: Study, key: string, seed: number): Stage {
   }
 }
 
-/** Settings that say what a run computes; the others say where it lies and how it is watched. */
-const compared = ['seed', 'maxSteps', 'learningRate', 'lrSchedulerType', 'beta', 'maxLength', 'examplesPerStep'].concat(
-  ['promptsPerStep', 'numGenerations', 'maxPromptLength', 'maxCompletionLength', 'lossType', 'temperature'],
-)
-
-/** Settings in which a finished run, perhaps made elsewhere, is unlike the study's: "seed 42, not 0". */
-export function differencesOf(study: Study, { training, seed }: ModelRef, run: string): string[] {
-  const config = readJson<Record<string, unknown>>(join(run, 'config.json'))
-  if (config === null) return ['its config.json is missing']
-  const wanted = configOf(study, study.trainings[training!]!, [`seed=${seed}`])
-  return compared
-    .filter((key) => wanted[key] !== undefined && config[key] !== wanted[key])
-    .map((key) => `${key} ${config[key]}, not ${wanted[key]}`)
-}
-
-export const selectionName = (key: string, seed: number): string => `${key}-s${seed}`
-
 function selection(study: Study, key: string, seed: number): Stage {
   const { config, from, set, minutes } = study.selections[key]!
   const name = selectionName(key, seed)
-  const output = join(study.folder, `${name}.jsonl`)
-  const result = join(study.folder, `${name}.json`)
+  const output = selectionFile(study, key, seed)
+  const result = output.replace(/l$/, '')
   const start = { training: from, seed }
   const model = modelPath(study, start)
   const own = [`model=${model}`, `seed=${seed}`]
@@ -172,16 +149,18 @@ function evaluation(study: Study, ref: ModelRef, what: EvaluationName, questions
   const result = join(folder, `${what}.json`)
   const spec = what === 'dev' ? devCommand(study, folder) : benchmarkCommand(study, what, folder, questions)
   const args = ['eval', ...spec.args, '--model', model, '--json']
+  const asks = filesDigest(what === 'dev' ? [study.evaluations.dev.data] : questionFiles(questions[what]!.data))
   return {
     name: `${modelName(ref)} ${what}`,
     kind: `${what} of ${ref.training === null ? 'base' : 'a trained model'}`,
-    ...{ args, result, model },
+    ...{ args, result, model, asks },
     needs: ref.training === null ? [] : [modelName(ref)],
     expectedMinutes: study.evaluations[what]!.minutes,
     async state() {
       const made = readJson<KeptResult & { samples?: number; stored?: number }>(result)
       const same = made !== null && JSON.stringify(made.study?.args) === JSON.stringify(args)
-      const whole = same && (await isOf(made, model)) && spec.answered(made.samples) > 0
+      const asked = made?.study?.asks ?? asks // older results do not say it
+      const whole = same && asked === asks && (await isOf(made, model)) && spec.answered(made.samples) > 0
       const stored = Math.max(0, lineCount(spec.store))
       return {
         share: whole ? 1 : 0,
@@ -191,6 +170,17 @@ function evaluation(study: Study, ref: ModelRef, what: EvaluationName, questions
     },
   }
 }
+
+/** Drawn questions and their answers. */
+const questionFiles = (data: string): string[] =>
+  ['question', 'possible_answer']
+    .map((kind) => join(data, kind))
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) =>
+      readdirSync(folder)
+        .sort()
+        .map((file) => join(folder, file)),
+    )
 
 interface EvaluationCommand {
   args: string[]

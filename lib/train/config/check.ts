@@ -19,13 +19,27 @@ interface Described {
   expected?: string
 }
 
+/** A command that reads the same kind of file by other keys. */
+export interface OtherCommand {
+  /** As it is typed, with the file: `callgrad sft sft.yaml`. */
+  command: string
+  schema: Node
+}
+
 /**
  * Parses `input` by `schema`. Throws a `TypeError` (a wrong key or type) or `RangeError` (a value out of bounds) whose message
- * names each wrong key, code `ERR_CONFIG`.
+ * names each wrong key, code `ERR_CONFIG`; where most of the keys that tell the two apart are `other`'s, it names that command.
  */
-export function parseWith<T extends Node>(schema: T, input: unknown, where = 'config'): z.output<T> {
+export function parseWith<T extends Node>(
+  schema: T,
+  input: unknown,
+  where = 'config',
+  other?: OtherCommand,
+): z.output<T> {
   const result = z.safeParse(schema, input ?? {})
   if (result.success) return result.data
+  const meant = other && isMeantFor(other, schema, input) ? forOther(other, schema, input) : null
+  if (meant !== null) fail('TypeError', 'ERR_CONFIG', `[${where}] ${meant}`)
   const messages = [...new Set(result.error.issues.flatMap((issue) => explain(schema, input, issue)))]
   const kind = result.error.issues.some((i) => i.code === 'unrecognized_keys' || i.code === 'invalid_type')
     ? 'TypeError'
@@ -59,6 +73,26 @@ function unknownKey(schema: Node, path: readonly PropertyKey[], key: string): st
   if (near) return `unknown key "${key}"${inside}; did you mean "${near}"?`
   const known = keys.length <= 12 ? `the keys are ${keys.join(', ')}` : 'docs/configuration.md lists the keys'
   return `unknown key "${key}"${inside}; ${known}`
+}
+
+/** Whether more of the keys are of the other command alone than of this one alone. */
+function isMeantFor({ schema: theirs }: OtherCommand, ours: Node, input: unknown): boolean {
+  const [our, their] = [keysOf(ours), keysOf(theirs)]
+  const keys = Object.keys(input ?? {})
+  const only = (some: readonly string[], others: readonly string[]) =>
+    keys.filter((key) => some.includes(key) && !others.includes(key)).length
+  return only(their, our) > only(our, their)
+}
+
+/** What to run instead, and the keys that neither command knows. The rest is for that command to judge. */
+function forOther({ command, schema: theirs }: OtherCommand, ours: Node, input: unknown): string {
+  const [our, their] = [keysOf(ours), keysOf(theirs)]
+  const unknown = Object.keys(input ?? {}).filter((key) => !our.includes(key))
+  const foreign = unknown.filter((key) => their.includes(key))
+  const name = command.split(' ').slice(0, 2).join(' ')
+  const what = foreign.length === 1 ? 'is a key' : 'are keys'
+  const typos = unknown.filter((key) => !their.includes(key)).map((key) => unknownKey(theirs, [], key))
+  return [`${foreign.join(', ')} ${what} of \`${name}\`; run \`${command}\``, ...typos].join('; ')
 }
 
 const pathName = (path: readonly PropertyKey[]) =>

@@ -21,11 +21,15 @@ export interface Advice {
   smallerModel: string | null
   /** Memory of a device that would hold the run as it is. */
   deviceMemory: number
-  /**
-   * Devices of this size that could hold it with settings that change memory alone, had each a part of weights, gradients and moments;
-   * null where no number could.
-   */
-  devices: number | null
+  /** How many of these devices could hold it: first as it is, then the fewest with settings that change memory alone; empty where no number could. */
+  devices: DeviceCount[]
+}
+
+/** Devices that could hold a run, had each a part of weights, gradients and moments, and activations, keys and values of its own. */
+export interface DeviceCount {
+  devices: number
+  /** Settings that the number assumes; empty: those that were given. */
+  changes: Change[]
 }
 
 /** Bytes of a device that a run may use. */
@@ -141,9 +145,33 @@ const isOfSeries = (a: DecoderConfig, b: DecoderConfig) =>
 const leanest = (config: DecoderConfig, settings: MemorySettings, usable: number): MemorySettings =>
   harmless.reduce((s, make) => make(config, s, usable)?.apply(s) ?? s, settings)
 
-function devicesThatFit(config: DecoderConfig, settings: MemorySettings, usable: number): number | null {
-  const least = settings.kvMemory === null ? null : leastKv(config, settings)
-  const { activations, kv, ...split } = memoryParts(config, { ...leanest(config, settings, usable), kvMemory: least })
+function devicesThatFit(config: DecoderConfig, settings: MemorySettings, usable: number): DeviceCount[] {
+  const asGiven = devicesFor(config, settings, usable)
+  let least = settings
+  const changes: Change[] = []
+  for (const make of [checkpointing, smallerMicrobatch, leastKvMemory]) {
+    const step = make(config, least, usable)
+    if (!step) continue
+    least = step.apply(least)
+    changes.push(step.change)
+  }
+  const fewest = devicesFor(config, least, usable)
+  return [
+    ...(asGiven === null ? [] : [{ devices: asGiven, changes: [] }]),
+    ...(fewest === null || (asGiven !== null && fewest >= asGiven) ? [] : [{ devices: fewest, changes }]),
+  ]
+}
+
+/** Null where activations, keys and values alone are too much for a device: they are not split. */
+function devicesFor(config: DecoderConfig, settings: MemorySettings, usable: number): number | null {
+  const { activations, kv, ...split } = memoryParts(config, settings)
   const room = usable - activations - kv
   return room > 0 ? Math.ceil(Object.values(split).reduce((sum, bytes) => sum + bytes, 0) / room) : null
+}
+
+/** Keys and values of one longest answer, in whole tenths of a GB. */
+const leastKvMemory: Maker = (config, settings) => {
+  const kvMemory = Math.ceil(leastKv(config, settings) / 1e8) * 1e8
+  if (settings.kvMemory === null || kvMemory >= settings.kvMemory) return null
+  return set('kvMemory', `${(kvMemory / 1e9).toFixed(1)}GB`, false, { kvMemory })
 }

@@ -172,6 +172,28 @@ test('the 7B of the paper needs more than one device of 80 GB, and the advice sa
   assert.ok(advice.deviceMemory > 150e9)
 })
 
+test('a number of devices is enough for the settings that it names, and one less is not', () => {
+  let named = 0
+  for (const name of ['qwen2.5-3b', 'qwen2.5-7b', 'qwen2.5-14b', 'llama-3.1-8b'])
+    for (const device of [40e9, 80e9, 141e9])
+      for (const kvMemory of [null, 20e9]) {
+        const config = shapeConfig(name)
+        const run = { ...settings, gradientCheckpointing: true, kvMemory }
+        const counts = adviceFor(config, run, device)?.devices ?? []
+        for (const { devices, changes } of counts) {
+          const { activations, kv, ...split } = memoryParts(config, applied(run, changes))
+          const each = (n: number) => Object.values(split).reduce((sum, part) => sum + part, 0) / n + activations + kv
+          assert.ok(each(devices) <= usableBytes(device), `${name} ${device}: ${devices}`)
+          assert.ok(devices === 1 || each(devices - 1) > usableBytes(device), `${name} ${device}: fewer would do`)
+        }
+        if (counts.length < 2) continue
+        named++
+        assert.equal(counts[0]!.changes, [])
+        assert.ok(counts[1]!.changes.length > 0 && counts[1]!.devices < counts[0]!.devices)
+      }
+  assert.ok(named > 4, String(named))
+})
+
 test('keys and values for one longest answer are what the rollout engine asks for', async () => {
   const model = tinyModel()
   const run: MemorySettings = { ...settings, dtype: 'f32', maxPrompt: 50, maxCompletion: 14 }

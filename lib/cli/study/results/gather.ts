@@ -4,18 +4,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Estimate, meanEstimate, wilson } from '../../../eval/intervals.js'
 import { readResults } from '../../../eval/results/read.js'
+import { differencesOf } from '../differences.js'
 import { metricsOf, readJson } from '../made.js'
+import { evaluationFolder, modelName, modelPath } from '../models.js'
 import type { ModelRef, Study } from '../settings.js'
-import {
-  differencesOf,
-  type EvaluationName,
-  evaluationFolder,
-  evaluationNames,
-  modelName,
-  modelPath,
-  type Stage,
-  stateIn,
-} from '../stages.js'
+import { type EvaluationName, evaluationNames, type Stage, stateIn } from '../stages.js'
 
 /** Whether each question was answered rightly, by category and id. */
 export type Verdicts = ReadonlyMap<string, boolean>
