@@ -1,3 +1,4 @@
+import { named } from './named.js'
 import type { RewardFunction } from './types.js'
 
 /**
@@ -5,9 +6,9 @@ import type { RewardFunction } from './types.js'
  * model trained by them unlearns to stop. "Does not apply" (null) stays null.
  */
 export function mustEnd(reward: RewardFunction): RewardFunction {
-  return async (sample) => {
+  return named(`mustEnd(${reward.name})`, async (sample) => {
     const score = await reward(sample)
     if (sample.finishReason === 'stop' || score === null) return score
     return { ...(typeof score === 'number' ? {} : score), reward: 0, explain: 'the reply does not end' }
-  }
+  })
 }

@@ -5,6 +5,7 @@ import { codedError } from '../errors.js'
 import type { JsonValue } from '../text/json.js'
 import { printJson } from '../text/json-print.js'
 import { readTruth, type ToolCall, type Truth, toParsedCall } from './match.js'
+import { named } from './named.js'
 import { type ParsedCall, parseToolCalls } from './parse.js'
 import { scoreReply } from './tool-call.js'
 import type { RewardFunction } from './types.js'
@@ -53,7 +54,7 @@ export function partialCreditReward({
       `[reward] expected format and overlap of at least 0 and at most 1 together, and tooMany of at least 0, got ${format}, ${overlap} and ${tooMany}`,
     )
   }
-  return ({ completion, example: { truth } }) => {
+  return named('partialCredit', ({ completion, example: { truth } }) => {
     if (truth === undefined) return null
     const reply = parseToolCalls(completion)
     const score = scoreReply(reply, truth, 'v0')
@@ -61,7 +62,7 @@ export function partialCreditReward({
     const share = wellFormed ? callOverlap(reply.calls, truth, tooMany) : 0
     const partial = wellFormed ? format + overlap * share : 0
     return { ...score, reward: score.reward === 1 ? 1 : partial, parts: { ...score.parts, overlap: share } }
-  }
+  })
 }
 
 /** A call as text that can be compared: its name, and the value of each argument. Arguments that are no object are one value. */

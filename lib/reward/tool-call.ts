@@ -1,5 +1,6 @@
 import { codedError } from '../errors.js'
 import { type CallMatch, compareCalls, readTruth, type Truth } from './match.js'
+import { named } from './named.js'
 import { type ParsedReply, parseToolCalls, type Variant, variants } from './parse.js'
 import type { RewardFunction } from './types.js'
 
@@ -77,8 +78,9 @@ function judge(reply: ParsedReply, truth: Truth): { outcome: Outcome; match: Cal
 /** The same as a reward function for a trainer; a sample whose example has no truth gets null ("does not apply"). */
 export function toolCallReward(variant: Variant = 'v0'): RewardFunction {
   checked(variant)
-  return ({ completion, example }) =>
-    example.truth === undefined ? null : scoreToolCalls(completion, example.truth, variant)
+  return named(variant, ({ completion, example }) =>
+    example.truth === undefined ? null : scoreToolCalls(completion, example.truth, variant),
+  )
 }
 
 function checked(variant: Variant): Variant {

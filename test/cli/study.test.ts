@@ -53,7 +53,7 @@ selections:
   teaching: { config: grpo.yaml, from: warm, minutes: 1 }
 trainings:
   warm: { label: Warm start, command: sft, config: sft.yaml, minutes: 1 }
-  rl: { label: Reinforced, command: train, config: grpo.yaml, from: warm, on: teaching, minutes: 1 }
+  rl: { label: Reinforced, command: train, config: grpo.yaml, from: warm, on: teaching, note: not theirs, minutes: 1 }
 evaluations:
   dev: { data: dev.jsonl, promptFormat: native, maxTokens: 6, minutes: 1 }
   bfcl:
@@ -219,6 +219,56 @@ test('a result is not believed that is of other weights, cut off or of another c
   assert.is(await shareOf('warm-s3 dev'), 1)
 })
 
+test('a result is not believed of other questions, and an older one that does not say which is', async ({ folder }) => {
+  const shareOf = async () => {
+    const { out } = await run(['study', 'study.yaml', '--plan', '--json'], folder)
+    return (JSON.parse(out) as { stages: PlannedStage[] }).stages.find(({ name }) => name === 'warm-s3 dev')?.share
+  }
+  const dev = readFileSync(join(folder, 'dev.jsonl'), 'utf8')
+  writeFileSync(join(folder, 'dev.jsonl'), dev.replace('Rain in Bern', 'Snow in Bern'))
+  assert.is(await shareOf(), 0)
+  const file = join(folder, 'runs/tiny/evaluations/warm-s3/dev.json')
+  const result = readFileSync(file, 'utf8')
+  const older = JSON.parse(result) as { study: { asks?: string } }
+  delete older.study.asks
+  writeFileSync(file, JSON.stringify(older))
+  assert.is(await shareOf(), 1)
+  writeFileSync(file, result)
+  writeFileSync(join(folder, 'dev.jsonl'), dev)
+  assert.is(await shareOf(), 1)
+})
+
+test('questions are drawn again where a file of theirs says something else', async ({ folder }) => {
+  interface Noted {
+    digest?: string
+    questions: { bfcl: { counts: Record<string, { trained: number; asked: number }> } }
+  }
+  const file = join(folder, 'runs/drawn/questions/questions.json')
+  const own = join(folder, 'own.jsonl')
+  const drawn = async () => {
+    const set = ['--set', 'name=drawn', '--set', 'trainedOn=own.jsonl']
+    const { code, err } = await run(['study', 'study.yaml', '--plan', '--json', ...set], folder)
+    assert.is(code, 0, err)
+    return JSON.parse(readFileSync(file, 'utf8')) as Noted
+  }
+  writeFileSync(own, records(['Lyon']))
+  const first = await drawn()
+  assert.is(first.questions.bfcl.counts.simple_python!.asked, 2)
+  // Older notes have no digest: they are completed, not drawn again.
+  const { digest, ...older } = first
+  older.questions.bfcl.counts.simple_python!.trained = 77
+  writeFileSync(file, JSON.stringify(older))
+  assert.equal(await drawn(), { ...older, digest })
+  const [question] = readFileSync(join(folder, 'runs/drawn/questions/bfcl/question/BFCL_v4_simple_python.json'), 'utf8')
+    .trim()
+    .split('\n')
+  const { id } = JSON.parse(question!) as { id: string }
+  writeFileSync(own, records(['Lyon']).replace('"Lyon"', JSON.stringify(id)))
+  const { counts } = (await drawn()).questions.bfcl
+  assert.is(counts.simple_python!.trained, 1)
+  assert.is(counts.simple_python!.asked, 0)
+})
+
 test('runs made elsewhere are taken over by their folders, and said to be unlike where they are', async ({
   folder,
 }) => {
@@ -233,10 +283,23 @@ test('runs made elsewhere are taken over by their folders, and said to be unlike
   const found = new Map((JSON.parse(out) as { stages: PlannedStage[] }).stages.map((stage) => [stage.name, stage]))
   assert.is(found.get('warm-s3')!.share, 1)
   assert.is(found.get('rl-s3')!.detail, 'step 4 of 4; learningRate 0.001, not 0.002')
+  assert.is(found.get('warm-s3')!.detail, 'step 4 of 4')
   assert.is(found.get('teaching-s3')!.detail, 'not needed')
   assert.is(found.get('teaching-s3')!.left, 0)
   assert.is(found.get('rl-s3 dev')!.share, 0)
   assert.is(found.get('rl-s3 dev')!.left, 1)
+  // Also in what no config spells out, and in what lies deeper; where files lie and how much memory there is says nothing.
+  const rl = 'reward=./reward.mjs#odd, epsilon=0.3, updatesPerGeneration=2, kvMemory=2GB, saveTotalLimit=2'
+  const warm = 'dataset.limit=5, promptFormat=tool-n1, tokensPerMicrobatch=999'
+  const unlike = await study(other, `trainings.rl.set=[${rl}]`, `trainings.warm.set=[${warm}]`)
+  assert.is(unlike.err, '')
+  const { stages } = JSON.parse(unlike.out) as { stages: PlannedStage[] }
+  const detailOf = (name: string) => stages.find((stage) => stage.name === name)!.detail
+  assert.is(
+    detailOf('rl-s3'),
+    'step 4 of 4; reward.name ./reward.mjs#even, not ./reward.mjs#odd; updatesPerGeneration 1, not 2; epsilon 0.2, not 0.3; epsilonHigh 0.2, not 0.3',
+  )
+  assert.is(detailOf('warm-s3'), 'step 4 of 4; promptFormat native, not tool-n1; dataset.limit nothing, not 5')
 })
 
 test('a selection that leaves no question says how often each was answered', async ({ folder }) => {
@@ -269,6 +332,13 @@ test('the page holds what was measured, between its markers, twice the same', as
   assert.match(page, '| theirs alone | 1.00 | – | – |')
   assert.match(page, '| +0.0 (+0.0 to +0.0), 1 seed | +0.0 (+0.0 to +0.0), 1 seed | **cannot tell** |')
   assert.match(page, 'simple_python 2 of')
+  const kept = readFileSync(join(folder, 'runs/tiny/teaching-s3.jsonl'), 'utf8').trim().split('\n').length
+  const facts = [
+    '| Warm start | Instruct model, untrained | 6 records of train.jsonl | none: replies of the records, thoughts by a template | 4 of 2 records | 1e-3, linear |  |',
+    `| Reinforced | Warm start | ${kept} (seed 3) of the questions of train.jsonl: those that “Warm start” answers rightly sometimes | even (./reward.mjs#even) | 4 of 2 questions with 4 replies each | 1e-3, linear, beta 0 | not theirs |`,
+  ]
+  for (const line of facts) assert.ok(page.includes(line), page)
+  assert.match(page, /^\| Questions selected: teaching \| 3 \| selection \d+\.\d \|/m)
   for (const name of ['exact', 'training']) {
     const figure = readFileSync(join(folder, `figures/tiny-${name}.svg`), 'utf8')
     assert.match(figure, /^<svg [\s\S]*<\/svg>\n$/)
@@ -293,7 +363,7 @@ test('--until and Ctrl-C stop with what was done kept, and --only asks for what 
   const lost = await run(['study', 'study.yaml', '--results', 'plain.md'], folder)
   assert.is(lost.code, 2)
   assert.match(lost.err, 'expected the lines <!-- study tiny -->')
-  const busy = start(['study', 'study.yaml', '--until', '0.05', '--set', 'evaluations.dev.maxTokens=200'], folder)
+  const busy = start(['study', 'study.yaml', '--until', '0.2', '--set', 'evaluations.dev.maxTokens=200'], folder)
   while (!existsSync(join(folder, 'runs/tiny/lock'))) await new Promise((resolve) => setTimeout(resolve, 20))
   const second = await run(['study', 'study.yaml'], folder)
   assert.is(second.code, 1)

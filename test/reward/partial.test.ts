@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { mustEnd } from '../../lib/reward/ended.js'
 import { callOverlap, type PartialCredit, partialCreditReward } from '../../lib/reward/partial.js'
+import { toolCallReward } from '../../lib/reward/tool-call.js'
 import type { RewardSample, Score } from '../../lib/reward/types.js'
 import { cpuMilliseconds } from '../support/time.js'
 
@@ -98,6 +99,8 @@ test('a reply that is cut at the limit is worth 0 and says so; null stays null',
   assert.is(await reward(sample(right, undefined, 'length')), null)
   assert.equal(await mustEnd(() => 0.5)(sample('', truth, 'length')), { reward: 0, explain: 'the reply does not end' })
   assert.is(await mustEnd(() => 0.5)(sample('', truth)), 0.5)
+  assert.is(reward.name, 'mustEnd(partialCredit)')
+  assert.is(mustEnd(toolCallReward('v3')).name, 'mustEnd(v3)')
 })
 
 test('a reply of a megabyte takes time in proportion', () => {

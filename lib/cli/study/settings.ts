@@ -25,6 +25,8 @@ const trainingSchema = z.strictObject({
   /** The selection that it trains on, of the same seed; absent: the data that the config names. */
   on: name.optional(),
   set,
+  /** In what it is unlike the training of the paper that it stands beside; the results page prints it. */
+  note: text.optional(),
   /** Expected, until one of the kind was run. */
   minutes,
 })

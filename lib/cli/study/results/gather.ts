@@ -6,9 +6,10 @@ import { type Estimate, meanEstimate, wilson } from '../../../eval/intervals.js'
 import { readResults } from '../../../eval/results/read.js'
 import { differencesOf } from '../differences.js'
 import { metricsOf, readJson } from '../made.js'
-import { evaluationFolder, modelName, modelPath } from '../models.js'
+import { evaluationFolder, modelName, modelPath, selectionName } from '../models.js'
 import type { ModelRef, Study } from '../settings.js'
-import { type EvaluationName, evaluationNames, type Stage, stateIn } from '../stages.js'
+import { type EvaluationName, evaluationNames, type KeptResult, type Stage, stateIn } from '../stages.js'
+import { untrained } from './trainings.js'
 
 /** Whether each question was answered rightly, by category and id. */
 export type Verdicts = ReadonlyMap<string, boolean>
@@ -54,11 +55,34 @@ export async function gather(study: Study, stages: readonly Stage[]): Promise<Mo
   const machines = machinesOf(study)
   return names.map((training) => ({
     training: training ?? 'base',
-    label: training === null ? 'Instruct model, untrained' : study.trainings[training]!.label,
+    label: training === null ? untrained : study.trainings[training]!.label,
     seeds: [...new Map(refs.filter((ref) => ref.training === training).map((ref) => [ref.seed, ref])).values()]
       .sort((a, b) => (a.seed ?? 0) - (b.seed ?? 0))
       .map((ref) => seedResults(study, ref, { done, minutes, machines })),
   }))
+}
+
+/** What selecting questions took. */
+export interface SelectionCost {
+  label: string
+  seed: number
+  minutes: number
+  machine: string | null
+}
+
+/** Selections that are made, of each seed. */
+export async function selectionCosts(study: Study, stages: readonly Stage[]): Promise<SelectionCost[]> {
+  const costs: SelectionCost[] = []
+  for (const key of Object.keys(study.selections)) {
+    for (const seed of study.seeds) {
+      const stage = stages.find(({ name }) => name === selectionName(key, seed))
+      const state = await stage?.state()
+      if (!stage?.result || state?.share !== 1) continue
+      const machine = readJson<KeptResult>(stage.result)?.study?.machine ?? null
+      costs.push({ label: `Questions selected: ${key}`, seed, minutes: state.minutes, machine })
+    }
+  }
+  return costs
 }
 
 interface Known {

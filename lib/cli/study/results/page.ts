@@ -4,7 +4,16 @@ import type { Estimate } from '../../../eval/intervals.js'
 import type { Questions } from '../questions.js'
 import type { ClaimSpec, Study, TableSpec } from '../settings.js'
 import type { EvaluationName } from '../stages.js'
-import { type ModelResults, measuredSeeds, pairedDifference, pooled, type SeedResults, verdictOf } from './gather.js'
+import {
+  type ModelResults,
+  measuredSeeds,
+  pairedDifference,
+  pooled,
+  type SeedResults,
+  type SelectionCost,
+  verdictOf,
+} from './gather.js'
+import type { TrainingFacts } from './trainings.js'
 
 const missing = 'not run yet'
 const number = (share: number) => (100 * share).toFixed(1)
@@ -23,10 +32,17 @@ export interface FigurePaths {
   curves: string | null
 }
 
+/** All that a page tells. */
+export interface StudyResults {
+  models: readonly ModelResults[]
+  selections: readonly SelectionCost[]
+  trainings: readonly TrainingFacts[]
+  questions: Questions
+}
+
 export function studyPage(
   study: Study,
-  models: readonly ModelResults[],
-  questions: Questions,
+  { models, selections, trainings, questions }: StudyResults,
   figures: FigurePaths,
 ): string {
   const asked = (['dev', 'bfcl', 'acebench'] as const).filter((what) => study.evaluations[what])
@@ -36,9 +52,10 @@ export function studyPage(
     `![Exact match on dev](${figures.exact})`,
     ...(figures.curves === null ? [] : [`![Right calls while training](${figures.curves})`]),
     ...benchmarkTable(models, asked),
+    ...trainingTable(trainings),
     ...study.tables.flatMap((spec) => paperTable(spec, models, asked)),
     ...reading(study.claims, models, asked),
-    ...costs(models),
+    ...costs(models, selections),
   ].join('\n\n')
 }
 
@@ -104,6 +121,15 @@ function pooledCell(model: ModelResults | undefined, what: EvaluationName): stri
   return `${share(found)}${model.seeds.length > count ? `, ${count} of ${model.seeds.length} seeds` : ''}`
 }
 
+function trainingTable(trainings: readonly TrainingFacts[]): string[] {
+  if (trainings.length === 0) return []
+  const rows = trainings.map(({ label, start, data, reward, steps, rate, note }) =>
+    [label, start, data, reward, steps, rate, note ?? ''].map((cell) => cell.replaceAll('\n', ' ')),
+  )
+  const header = ['training', 'starts from', 'data', 'reward', 'steps', 'rate', 'unlike the paper’s']
+  return ['### The trainings, and what sets them apart from the paper’s', table(header, rows)]
+}
+
 function paperTable(spec: TableSpec, models: readonly ModelResults[], asked: readonly EvaluationName[]): string[] {
   const rows = spec.rows.map(({ paper, scores, training }) => {
     const own = models.find((model) => model.training === training)
@@ -141,7 +167,7 @@ function reading(claims: readonly ClaimSpec[], models: readonly ModelResults[], 
   ]
 }
 
-function costs(models: readonly ModelResults[]): string[] {
+function costs(models: readonly ModelResults[], selections: readonly SelectionCost[]): string[] {
   const rows = models.flatMap(({ label, seeds }) =>
     seeds.flatMap(({ seed, minutes, machines, differs }) => {
       if (Object.keys(minutes).length === 0) return []
@@ -152,6 +178,9 @@ function costs(models: readonly ModelResults[]): string[] {
       return [[label, seed === null ? '' : String(seed), spent.join(', '), where, differs.join('; ') || 'none']]
     }),
   )
+  for (const { label, seed, minutes, machine } of selections) {
+    rows.push([label, String(seed), `selection ${minutes.toFixed(1)}`, machine ?? 'not noted', 'none'])
+  }
   if (rows.length === 0) return []
   const header = ['model', 'seed', 'minutes', 'machine', 'settings unlike the study’s']
   return ['### What it took', table(header, rows)]

@@ -7,8 +7,9 @@ import { type Questions, writeWhole } from '../questions.js'
 import type { Study } from '../settings.js'
 import type { Stage } from '../stages.js'
 import { type Curve, curvePlot, dotPlot } from './figures.js'
-import { gather, type ModelResults, measuredSeeds, pooled } from './gather.js'
+import { gather, type ModelResults, measuredSeeds, pooled, selectionCosts } from './gather.js'
 import { studyPage } from './page.js'
+import { trainingFacts } from './trainings.js'
 
 /**
  * Writes tables, figures and reading of what is done so far. Returns the files written: the page, and figures in a folder beside it.
@@ -36,7 +37,8 @@ export async function writeStudyResults(
   if (curves.length > 0) writeWhole(drawn, curvePlot('Samples with the right calls while training by GRPO', curves))
   const beside = (file: string) => relative(dirname(page), file)
   const paths = { exact: beside(exact), curves: curves.length > 0 ? beside(drawn) : null }
-  const body = studyPage(study, models, questions, paths)
+  const [selections, trainings] = [await selectionCosts(study, stages), await trainingFacts(study)]
+  const body = studyPage(study, { models, selections, trainings, questions }, paths)
   writeWhole(page, `${text.slice(0, from + begin.length)}\n\n${body}\n\n${text.slice(to)}`)
   return [page, exact, ...(curves.length > 0 ? [drawn] : [])]
 }
