@@ -43,7 +43,10 @@ export function withBenchmark(
       'a Hugging Face folder, a run, a .gguf file, a hub id, or a name at --endpoint',
     )
     .requiredOption('-d, --data <folder>', files)
-    .option('--handler <form>', 'how to ask and to read answers: prompt, tool-n1 or qwen-fc (default: prompt)')
+    .option(
+      '--handler <form>',
+      'how to ask and to read answers: prompt, tool-n1, tool-n1-no-reason or qwen-fc (default: prompt)',
+    )
     .option('-c, --category <names>', names, collect)
     .option(
       '-o, --output <folder>',

@@ -8,14 +8,24 @@ import { fromJson, type PyDict, type PyValue } from '../text/python/value.js'
 import type { Answer } from './asker.js'
 import { decodeQwen, decodeToolN1 } from './bfcl/decode/tool-calls.js'
 
-/** `prompt`: the benchmark's own prompt. `tool-n1`: Tool-N1's training prompt. `qwen-fc`: tools by the chat template, or native at an endpoint. */
-export const handlers = ['prompt', 'tool-n1', 'qwen-fc'] as const
+/**
+ * `prompt`: the benchmark's own prompt. `tool-n1`: Tool-N1's training prompt (BFCL: the one of Tool-N1's handler). `tool-n1-no-reason`: the
+ * training prompt that wants no thought. `qwen-fc`: tools by the chat template, or native at an endpoint.
+ */
+export const handlers = ['prompt', 'tool-n1', 'tool-n1-no-reason', 'qwen-fc'] as const
 export type Handler = (typeof handlers)[number]
 
+/** Whether answers are read as Tool-N1's: one block with a list of calls. */
+export const isToolN1 = (handler: Handler): handler is 'tool-n1' | 'tool-n1-no-reason' =>
+  handler === 'tool-n1' || handler === 'tool-n1-no-reason'
+
 /** The calls of an answer in JSON, or why there are none to read. A native answer's own calls count, where it has some. */
-export function readJsonCalls(answer: Answer, handler: 'tool-n1' | 'qwen-fc'): DecodedCall[] | { failure: string } {
+export function readJsonCalls(
+  answer: Answer,
+  handler: Exclude<Handler, 'prompt'>,
+): DecodedCall[] | { failure: string } {
   if (answer.calls && answer.calls.length > 0) return readNative(answer.calls)
-  const decoded = handler === 'tool-n1' ? decodeToolN1(answer.text) : decodeQwen(answer.text)
+  const decoded = isToolN1(handler) ? decodeToolN1(answer.text) : decodeQwen(answer.text)
   if ('failure' in decoded) return decoded
   const calls: DecodedCall[] = []
   for (const value of decoded.value as PyDict[]) {

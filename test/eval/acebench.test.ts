@@ -94,7 +94,7 @@ test('right answers are right in every form', async ({ dataset }) => {
 
 test('each handler asks in its own form', async ({ dataset }) => {
   const [question] = dataset.questions.get('normal_preference') as [AceQuestion]
-  const ask = async (handler: 'tool-n1' | 'qwen-fc', native = false) => {
+  const ask = async (handler: 'tool-n1' | 'tool-n1-no-reason' | 'qwen-fc', native = false) => {
     const asker = new FakeAsker(() => ({ text: '' }))
     const one = { ...dataset, questions: new Map([['normal_preference', [question]]]) } as AceDataset
     await evaluateAceBench(asker, one, { handler, native })
@@ -103,6 +103,10 @@ test('each handler asks in its own form', async ({ dataset }) => {
   const toolN1 = await ask('tool-n1')
   assert.match(toolN1.messages[0]?.content ?? '', /^You are an expert in composing functions\.[\s\S]*<tools>/)
   assert.match(toolN1.messages[1]?.content ?? '', /^Character Profile:\n/)
+  const silent = await ask('tool-n1-no-reason')
+  assert.match(toolN1.messages[0]?.content ?? '', '<think>')
+  assert.match(silent.messages[0]?.content ?? '', /<tools>[\s\S]*<tool_call>/)
+  assert.not.match(silent.messages[0]?.content ?? '', 'think')
   const native = await ask('qwen-fc', true)
   assert.is(native.tools?.length, question.functions.length)
   for (const { function: tool } of native.tools ?? []) {

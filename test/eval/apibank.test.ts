@@ -13,6 +13,7 @@ import { portableDifference } from '../../lib/eval/apibank/portable.js'
 import { failuresOf, rows } from '../../lib/eval/apibank/summary.js'
 import type { ApiBankQuestion } from '../../lib/eval/apibank/types.js'
 import type { Question } from '../../lib/eval/asker.js'
+import type { Handler } from '../../lib/eval/tool-calls.js'
 import { repositoryRoot, sharedPath } from '../support/shared.js'
 import { cpuMilliseconds } from '../support/time.js'
 import { FakeAsker } from './fake-asker.js'
@@ -142,9 +143,10 @@ test('right answers are right in every form, and both rules are reported', async
   const replies = {
     prompt: (asked: Question) => ({ text: `<think>[x]</think>API-Request: ${find(asked).expected}` }),
     'tool-n1': (asked: Question) => ({ text: `<think>.</think><tool_call>[${json(find(asked))}]</tool_call>` }),
+    'tool-n1-no-reason': (asked: Question) => ({ text: `<tool_call>[${json(find(asked))}]</tool_call>` }),
     'qwen-fc': (asked: Question) => ({ text: `<tool_call>\n${json(find(asked))}\n</tool_call>` }),
   }
-  for (const handler of ['prompt', 'tool-n1', 'qwen-fc'] as const) {
+  for (const handler of ['prompt', 'tool-n1', 'tool-n1-no-reason', 'qwen-fc'] as const) {
     const report = await evaluateApiBank(new FakeAsker(replies[handler]), dataset, { handler })
     for (const { name, portable } of rows(report)) assert.is(portable.value, 1, `${handler} ${name}`)
     const [call] = rows(report)
@@ -154,7 +156,7 @@ test('right answers are right in every form, and both rules are reported', async
 })
 
 test('the prompt is the file’s, word for word; functions are JSON Schema elsewhere', async ({ dataset }) => {
-  const ask = async (handler: 'prompt' | 'tool-n1' | 'qwen-fc') => {
+  const ask = async (handler: Handler) => {
     const asker = new FakeAsker(() => ({ text: '' }))
     await evaluateApiBank(asker, dataset, { handler, native: true })
     return asker.questions
@@ -176,6 +178,10 @@ test('the prompt is the file’s, word for word; functions are JSON Schema elsew
   assert.match(native?.messages[0]?.content ?? '', /^The current year is 2023\.\n\nUser: /)
   const toolN1 = (await ask('tool-n1')).get(question.id)
   assert.match(toolN1?.messages[0]?.content ?? '', /"name": "AddAgenda"/)
+  assert.match(toolN1?.messages[0]?.content ?? '', '<think>')
+  const silent = (await ask('tool-n1-no-reason')).get(question.id)
+  assert.match(silent?.messages[0]?.content ?? '', /"name": "AddAgenda"/)
+  assert.not.match(silent?.messages[0]?.content ?? '', '<think>')
 })
 
 test('found APIs are offered in the second level', ({ dataset }) => {

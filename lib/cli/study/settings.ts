@@ -39,7 +39,7 @@ const benchmarkShape = {
   /** Questions of each category, drawn by the seed. */
   perCategory: z.int().min(1),
   seed: z.int().default(0),
-  handler: z.enum(['tool-n1', 'prompt', 'qwen-fc']).default('tool-n1'),
+  handler: z.enum(['tool-n1', 'tool-n1-no-reason', 'prompt', 'qwen-fc']).default('tool-n1'),
   categories: z.array(text).min(1),
   minutes,
 }

@@ -80,7 +80,13 @@ function aceQuestion(question: AceQuestion, handler: Handler, native: boolean): 
   const described = functions.map(asSchema)
   const turns = dialogueTurns(question)
   if (handler === 'qwen-fc') return { id, messages: turns, tools: asTools(described, native) }
-  return { id, messages: [{ role: 'system', content: toolN1System(described) }, ...turns] }
+  return {
+    id,
+    messages: [
+      { role: 'system', content: toolN1System(described, undefined, { reasoning: handler === 'tool-n1' }) },
+      ...turns,
+    ],
+  }
 }
 
 /** Some functions that are never the right one call their parameters `arguments` and say what they return. */

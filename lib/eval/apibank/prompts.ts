@@ -26,7 +26,13 @@ export function apiBankQuestion(question: ApiBankQuestion, handler: Handler, nat
   const dialogue = input.replace(/\s*Generate API Request:\s*$/, '')
   const user = { role: 'user' as const, content: [year, dialogue].filter((part) => part !== undefined).join('\n\n') }
   if (handler === 'qwen-fc') return { id, messages: [user], tools: asTools(functions, native) }
-  return { id, messages: [{ role: 'system', content: toolN1System(functions) }, user] }
+  return {
+    id,
+    messages: [
+      { role: 'system', content: toolN1System(functions, undefined, { reasoning: handler === 'tool-n1' }) },
+      user,
+    ],
+  }
 }
 
 const schemaTypes: Readonly<Record<string, string>> = {

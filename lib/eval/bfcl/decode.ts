@@ -1,4 +1,4 @@
-import type { Handler } from '../tool-calls.js'
+import { type Handler, isToolN1 } from '../tool-calls.js'
 import type { BfclVersion, Language } from './categories.js'
 import type { Decoded } from './check.js'
 import { decodePrompt } from './decode/prompt.js'
@@ -11,7 +11,7 @@ export { loadGrammars } from './decode/tree-sitter.js'
  * decoder lets it pass, or why it fails. Time is linear in the text. Java and JavaScript under `prompt` need `loadGrammars()` before.
  */
 export function decodeAnswer(text: string, handler: Handler, language: Language, version: BfclVersion): Decoded {
-  if (handler === 'tool-n1') return decodeToolN1(text)
+  if (isToolN1(handler)) return decodeToolN1(text)
   if (handler === 'qwen-fc') return decodeQwen(text)
   return decodePrompt(text, language, version)
 }

@@ -5,7 +5,7 @@ import type { PyDict } from '../../text/python/value.js'
 import { fromJson } from '../../text/python/value.js'
 import type { Answer, Asker } from '../asker.js'
 import { askAndJudge, type BenchmarkSettings, type JudgedRun } from '../benchmark.js'
-import type { Handler } from '../tool-calls.js'
+import { type Handler, isToolN1 } from '../tool-calls.js'
 import type { Counts } from './aggregate.js'
 import { type BfclVersion, type Category, categoryName, languageOf } from './categories.js'
 import { type Decoded, judge } from './check.js'
@@ -71,7 +71,7 @@ export function judgeAnswer(
   answer: Answer,
   { handler, version, native = false }: { handler: Handler; version: BfclVersion; native?: boolean },
 ): Judged {
-  const text = handler === 'tool-n1' ? answer.text : withoutThought(answer.text)
+  const text = isToolN1(handler) ? answer.text : withoutThought(answer.text)
   if (answer.error !== undefined) {
     const verdict = { valid: false, errorType: 'inference:not_asked', errors: [answer.error] }
     return { question, answer, text, decoded: { failure: answer.error }, verdict }

@@ -11,6 +11,7 @@ import { JsonNumber, type JsonObject, type JsonValue, parseJson } from '../../te
 import { toJson } from '../../text/python/json.js'
 import { pyRepr, reprFloat } from '../../text/python/repr.js'
 import { jsonLine, record, writeText } from '../output.js'
+import { type Handler, isToolN1 } from '../tool-calls.js'
 import { aggregate } from './aggregate.js'
 import { type BfclVersion, type Category, categoryName, isRelevance } from './categories.js'
 import type { BfclReport, Judged } from './evaluate.js'
@@ -59,10 +60,10 @@ function resultLine({ question, answer, text }: Judged, { handler }: BfclReport)
 function resultOf(
   text: string,
   calls: readonly { name: string; arguments: string }[] | undefined,
-  handler: string,
+  handler: Handler,
 ): JsonValue {
   if (calls) return calls.map(({ name, arguments: source }) => new Map([[name, source]]))
-  if (handler !== 'tool-n1') return text
+  if (!isToolN1(handler)) return text
   const found = /<tool_call>/.exec(text)
   const from = found ? found.index + found[0].length : -1
   const to = from < 0 ? -1 : text.indexOf('</tool_call>', from)

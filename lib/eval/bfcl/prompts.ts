@@ -2,8 +2,9 @@
 
 import type { Message, Tool } from '../../data/example.js'
 import { toPlain } from '../../text/json-print.js'
+import { toolN1System } from '../../text/prompts/tool-n1.js'
 import type { PromptPart, Question } from '../asker.js'
-import type { Handler } from '../tool-calls.js'
+import { type Handler, isToolN1 } from '../tool-calls.js'
 import type { BfclVersion } from './categories.js'
 import { nativeTools, promptDocs } from './docs.js'
 import { defaultSystem } from './prompts/default.js'
@@ -28,8 +29,9 @@ export interface PromptOptions {
 export function bfclQuestion(question: BfclQuestion, { handler, version, native = false }: PromptOptions): Question {
   const { id, messages, functions, category } = question
   const docs = promptDocs(functions, category)
-  if (handler === 'tool-n1') {
-    const replaced = replaceSystem(messages, toolN1BfclSystem(docs))
+  if (isToolN1(handler)) {
+    const system = handler === 'tool-n1' ? toolN1BfclSystem(docs) : toolN1System(docs, undefined, { reasoning: false })
+    const replaced = replaceSystem(messages, system)
     return { id, messages: replaced.map(asMessage), prompt: [...replaced.flatMap(chatMl), ...chatMlAnswer] }
   }
   if (handler === 'qwen-fc') {

@@ -8,14 +8,17 @@ import type { BenchmarkSettings } from '../../../lib/eval/benchmark.js'
 import { aggregate, paperScores, percentCell } from '../../../lib/eval/bfcl/aggregate.js'
 import { type BfclVersion, categories, isRelevance } from '../../../lib/eval/bfcl/categories.js'
 import { type BfclDataset, loadBfcl } from '../../../lib/eval/bfcl/dataset.js'
+import { promptDocs } from '../../../lib/eval/bfcl/docs.js'
 import { evaluateBfcl } from '../../../lib/eval/bfcl/evaluate.js'
 import { failuresOf } from '../../../lib/eval/bfcl/failures.js'
 import { writeBfclFiles } from '../../../lib/eval/bfcl/files.js'
+import { promptText } from '../../../lib/eval/bfcl/prompts.js'
 import { categoryTable, paperTable } from '../../../lib/eval/bfcl/summary.js'
 import type { BfclQuestion } from '../../../lib/eval/bfcl/types.js'
 import { failuresPage } from '../../../lib/eval/failures-page.js'
-import type { Handler } from '../../../lib/eval/tool-calls.js'
+import { type Handler, handlers } from '../../../lib/eval/tool-calls.js'
 import { printJson } from '../../../lib/text/json-print.js'
+import { systemOf } from '../../../lib/text/prompts/formats.js'
 import { toJson } from '../../../lib/text/python/json.js'
 import { pyRepr } from '../../../lib/text/python/repr.js'
 import type { PyValue } from '../../../lib/text/python/value.js'
@@ -74,6 +77,7 @@ function json(list: { name: string; args: [string, PyValue][] }[], handler: Hand
       ] as const) as never,
     ),
   )
+  if (handler === 'tool-n1-no-reason') return `<tool_call>[${objects.join(', ')}]</tool_call>`
   if (handler === 'tool-n1') return `<think>hm</think> <tool_call>[${objects.join(', ')}]</tool_call>`
   return objects.map((object) => `<tool_call>\n${object}\n</tool_call>`).join('\n')
 }
@@ -83,7 +87,7 @@ const load = (version: BfclVersion, wanted = python): Promise<BfclDataset> =>
   loadBfcl(fixtureData, { version, categories: wanted })
 const listOf = ({ questions }: BfclDataset) => [...questions.values()].flat()
 
-for (const handler of ['tool-n1', 'qwen-fc', 'prompt'] as const) {
+for (const handler of handlers) {
   for (const version of ['v3', 'v4'] as const) {
     test(`right answers in the form of ${handler} are right in ${version}`, async () => {
       const dataset = await load(version)
@@ -99,7 +103,7 @@ for (const handler of ['tool-n1', 'qwen-fc', 'prompt'] as const) {
 
 test('nothing said is right for irrelevance alone, under every form', async () => {
   const dataset = await load('v4', [...categories])
-  for (const handler of ['tool-n1', 'qwen-fc', 'prompt'] as const) {
+  for (const handler of handlers) {
     const report = await evaluateBfcl(new Scripted(() => ({ text: 'Sorry.' })), dataset, { handler })
     for (const [name, { correct, total }] of report.counts) {
       assert.is(correct, name.endsWith('irrelevance') ? total : 0, `${handler} ${name}`)
@@ -113,6 +117,19 @@ async function evaluated(say: (question: BfclQuestion) => Partial<Answer>, setti
   const asker = new Scripted((i) => say(list[i]!))
   return { asker, list, report: await evaluateBfcl(asker, dataset, { handler: 'qwen-fc', ...settings }) }
 }
+
+test('without reasoning a question is asked as training asks, and Tool-N1’s form is read', async () => {
+  const asked = async (handler: Handler) => {
+    const { asker, list } = await evaluated(() => ({ text: '' }), { handler })
+    return { ...asker.asked[0]!, question: list[0]! }
+  }
+  const [silent, thinking] = [await asked('tool-n1-no-reason'), await asked('tool-n1')]
+  const docs = promptDocs(silent.question.functions, silent.question.category)
+  assert.is(silent.messages[0]?.content, systemOf('tool-n1-no-reason', docs))
+  assert.not.match(promptText(silent.prompt!), '<think>')
+  assert.match(promptText(thinking.prompt!), '<think>')
+  assert.equal(silent.messages.slice(1), thinking.messages.slice(1))
+})
 
 test("an endpoint's own calls are judged, with names and types as it was given them", async () => {
   const say = (question: BfclQuestion) => ({
