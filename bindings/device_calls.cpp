@@ -22,6 +22,7 @@ Napi::Value Addon::devices(const Napi::CallbackInfo& info) {
     o.Set("bf16", d.bf16);
     o.Set("replays", d.replays);
     o.Set("packedWeights", d.packed);
+    if (!d.pciBusId.empty()) o.Set("pciBusId", d.pciBusId);
     list.Set(list.Length(), o);
   }
   return list;

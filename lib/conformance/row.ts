@@ -47,6 +47,11 @@ export interface OpRow {
   reference(call: Call, round: Round): Record<string, Values>
   /** Error allowed in f32, of max(1, largest magnitude of the tensor). Default 2e-5. */
   tolerance?: number
+  /**
+   * Results are fp32 sums of bf16 products, which the reference in plain bf16 adds without an error. Tensor cores cut each addition off
+   * (Fasi et al., "Numerical behavior of NVIDIA tensor cores", PeerJ CS 7:e330, 2021), so that the error grows with the number of terms.
+   */
+  sumsInFp32?: boolean
   /** For ops that no reference determines (sampling): says what is wrong with the outputs, null when nothing is. */
   check?(call: Call, outputs: Record<string, Values>): string | null
   /**

@@ -32,6 +32,8 @@ export interface DeviceInfo {
   replays: boolean
   /** Whether its GEMM reads weights in layouts of its own (`packWeight`); otherwise plain rows serve both directions. */
   packedWeights: boolean
+  /** Of a GPU, domain:bus:device.function: the numbers in names follow `CUDA_VISIBLE_DEVICES`, those of nvidia-smi do not. */
+  pciBusId?: string
 }
 
 /** What an emulated device counted for the launches of one kernel, summed. Sectors are 32 bytes; docs/simt.md has the rest. */

@@ -11,13 +11,14 @@ constexpr size_t kMaxRequest = size_t(1) << 46;
 size_t roundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
-void* CachingAllocator::systemAllocate(size_t bytes) {
+Status CachingAllocator::systemAllocate(size_t bytes, void** data) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) return nullptr;
+  if (p == MAP_FAILED) return Status(Code::kMemory, "");
   madvise(p, bytes,
           MADV_HUGEPAGE);  // weights and activations are read in long runs: fewer TLB misses
-  return p;
+  *data = p;
+  return {};
 }
 
 void CachingAllocator::systemFree(void* data, size_t bytes) { munmap(data, bytes); }
@@ -59,9 +60,11 @@ Status CachingAllocator::allocate(size_t bytes, Block** out) {
     const size_t segment = bytes >= kSegment / 4 ? roundUp(bytes, kHugePage) : kSegment;
     if (stats_.reserved + segment > stats_.limit) trim();
     const bool allowed = stats_.reserved + segment <= stats_.limit;
-    void* data = allowed ? systemAllocate(segment) : nullptr;
-    if (!data && allowed && trim() > 0) data = systemAllocate(segment);
-    if (!data)
+    void* data = nullptr;
+    Status got = allowed ? systemAllocate(segment, &data) : Status(Code::kMemory, "");
+    if (allowed && got.code() == Code::kMemory && trim() > 0) got = systemAllocate(segment, &data);
+    if (!got.ok() && got.code() != Code::kMemory) return got;
+    if (!got.ok())
       return error(Code::kMemory,
                    "out of memory: %zu bytes wanted, %zu in use by tensors (peak %zu), %zu held, "
                    "limit %zu%s; smaller micro-batches, shorter sequences or activation "

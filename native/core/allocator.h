@@ -52,7 +52,9 @@ class CachingAllocator {
   // freed.
   virtual void waitForUsers() {}
   // The only calls that touch the system; a device backs them by its own memory.
-  virtual void* systemAllocate(size_t bytes);
+  // kMemory where there is none: what is cached is given back and the call made again. Any other
+  // failure goes to the caller as it is.
+  virtual Status systemAllocate(size_t bytes, void** data);
   virtual void systemFree(void* data, size_t bytes);
   // What the system says about its memory, for the report of a failure: "; …" or nothing.
   virtual std::string systemReport() { return ""; }

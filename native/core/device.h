@@ -109,9 +109,10 @@ struct DeviceInfo {
   bool available = false;
   std::string reason;  // why it is not available, and what to do about it
   std::string description;
-  bool bf16 = false;     // whether bf16 arithmetic is faster than fp32 here
-  bool replays = false;  // whether replaying recorded ops is cheaper than queueing them
-  bool packed = false;   // whether its GEMM reads weights in layouts of its own
+  bool bf16 = false;          // whether bf16 arithmetic is faster than fp32 here
+  bool replays = false;       // whether replaying recorded ops is cheaper than queueing them
+  bool packed = false;        // whether its GEMM reads weights in layouts of its own
+  std::string pciBusId = {};  // of a GPU: domain:bus:device.function
 };
 
 // One kind of device. Listing opens nothing and takes no memory on a device.

@@ -46,21 +46,33 @@ class LaunchLog {
     std::lock_guard lock(mutex_);
     const uint64_t open = count_ - completed_;
     if (open == 0) return "no op was running";
-    std::string text = open == 1 ? "in " : "in one of " + std::to_string(open) + " ops: ";
-    for (uint64_t i = 0; i < std::min<uint64_t>(open, entries_.size()); i++) {
-      const Entry& e = entries_[(count_ - 1 - i) % entries_.size()];
-      text += (i ? ", " : "") + std::string(e.op) +
-              (e.kernel ? " (kernel " + std::string(e.kernel) + ")" : "");
-    }
-    return text;
+    if (open == 1) return "in " + names(1, 0);
+    const uint64_t kept = std::min<uint64_t>(open, entries_.size());
+    std::string text = "in one of " + std::to_string(open) + " ops";
+    if (open <= 2 * kNamed) return text + ": " + names(open, 0);
+    return text + ", the newest " + names(kNamed, 0) + ", the oldest " +
+           (kept < open ? "that are known " : "") + names(kNamed, kept - kNamed);
   }
 
  private:
   struct Entry {
     const char *op, *kernel;
   };
+  static constexpr uint64_t kNamed = 4;  // at either end
+
+  // The newest first, without the `skipped` newest.
+  std::string names(uint64_t count, uint64_t skipped) const {
+    std::string text;
+    for (uint64_t i = skipped; i < skipped + count; i++) {
+      const Entry& e = entries_[(count_ - 1 - i) % entries_.size()];
+      text += (i > skipped ? ", " : "") + std::string(e.op) +
+              (e.kernel ? " (kernel " + std::string(e.kernel) + ")" : "");
+    }
+    return text;
+  }
+
   std::mutex mutex_;
-  std::array<Entry, 8> entries_{};
+  std::array<Entry, 1024> entries_{};  // about as many as a GPU lets queue
   uint64_t count_ = 0, completed_ = 0;
 };
 
@@ -118,6 +130,7 @@ class GpuDevice final : public Device {
   Status copyIn(char* to, const char* from, size_t bytes);
   Status queueRead(const TensorView& from, char* to, CopyOut* last);
   void finish(const Status& pending, Completion done, CopyOut copyOut);
+  Status launched(const char* op, const char* kernel, Status status);
   Status explain(const char* op, const Status& status);
   Status lost(const Status& status);
   bool isLost();
@@ -152,7 +165,8 @@ class GpuDevice final : public Device {
 
 // Opening and closing ----------------------------------------------------------------------------
 
-// Left to other processes, to the runtime's own needs and to kernels' scratch space.
+// Of what is free when the device is opened, left to other processes, to code that the runtime has
+// yet to load, to recordings and to kernels' scratch space.
 size_t memoryKept(size_t total) { return std::min(total / 16, size_t(512) << 20); }
 
 Status GpuDevice::open() {
@@ -168,8 +182,9 @@ Status GpuDevice::open() {
   size_t free = 0, total = 0;
   CG_RETURN_IF_ERROR(runtime_.memoryInfo(&free, &total));
   gpu_ = {&runtime_, stream_, &properties_, ""};
-  allocator_ = std::make_unique<GpuAllocator>(runtime_, options_.index, total - memoryKept(total),
-                                              [this] { drain(); });
+  allocator_ = std::make_unique<GpuAllocator>(
+      runtime_, options_.index, free - std::min(memoryKept(total), free), [this] { drain(); },
+      [this](const Status& s) { return runtime_.sticky() ? lost(s) : s; });
   reaper_ = std::make_unique<Reaper>(runtime_, options_.index);
   queue_ = std::make_unique<Stream>();
   queue_->enqueue([this] { return runtime_.use(options_.index); });
@@ -199,7 +214,7 @@ void GpuDevice::drain() {
   queue_->drain();
   reaper_->drain();
   if (recording_)
-    return;  // a stream that records cannot be waited for; freeing memory waits itself
+    return;  // a stream that records cannot be waited for; the reaper knew of all before (Begin)
   // Completions are not all: ops without one behind them may still be running.
   if (runtime_.use(options_.index).ok()) static_cast<void>(runtime_.synchronize(stream_));
 }
@@ -221,10 +236,23 @@ Status GpuDevice::execute(int op, const OpCall& call) {
     scratch_.report(stream_);
   }
   KernelContext context{scratch_, &gpu_, &errors_};
-  Status status = kernels_[size_t(op)](call, context);
-  log_.add(name, gpu_.kernel);
-  if (status.ok() && options_.synchronous && !capturing_) status = runtime_.synchronize(stream_);
-  return status.ok() ? status : explain(name, status);
+  Status status;
+  try {
+    status = kernels_[size_t(op)](call, context);
+  } catch (const ScratchError& e) {  // what the device did before shows in any call
+    status = e.status();
+  }
+  return launched(name, gpu_.kernel, status);
+}
+
+// Notes what was launched, waits for it where ops are synchronous, and explains what went wrong.
+Status GpuDevice::launched(const char* op, const char* kernel, Status status) {
+  if (!capturing_) log_.add(op, kernel);  // what is recorded does not run
+  if (status.ok() && options_.synchronous && !capturing_) {
+    status = runtime_.synchronize(stream_);
+    if (status.ok()) log_.completed(log_.count());
+  }
+  return status.ok() ? status : explain(op, status);
 }
 
 // A failure with the op and the kernel that it came from.
@@ -257,9 +285,7 @@ Status GpuDevice::submitToCublas(std::unique_ptr<OpTask> task) {
     Status status = cublas_ ? Status() : Cublas::open(*library, stream_, &cublas_);
     if (status.ok()) status = cublas_->multiply(product);
     gpu_.kernel = nullptr;
-    log_.add(op, "of cuBLAS");
-    if (status.ok() && options_.synchronous) status = runtime_.synchronize(stream_);
-    return status.ok() ? status : explain(op, status);
+    return launched(op, "of cuBLAS", status);
   });
   return {};
 }
@@ -424,6 +450,8 @@ struct GpuDevice::Begin final : Stream::Task {
   GpuDevice* device;
   std::shared_ptr<GpuRecording> recorded;
   Status run() override {
+    // A drain while the stream records waits for the reaper, and so for what was launched before.
+    device->reaper_->after(device->stream_, {}, [](const Status&) {});
     CG_RETURN_IF_ERROR(device->runtime_.beginRecording(device->stream_));
     device->capturing_ = true;
     return {};
@@ -471,9 +499,8 @@ void GpuDevice::replay(std::shared_ptr<Recording> recording) {
         if (isLost()) return lost({});
         if (!recorded->graph)
           return error(Code::kDevice, "[replay] expected a recording that succeeded");
-        const Status status = runtime_.replay(recorded->graph, stream_);
-        log_.add("replay", nullptr);
-        return status.ok() ? status : explain("replay", status);
+        gpu_.kernel = nullptr;
+        return launched("replay", nullptr, runtime_.replay(recorded->graph, stream_));
       });
 }
 

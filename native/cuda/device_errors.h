@@ -2,7 +2,8 @@
 // at the next read or sync with the words that `cpu` uses. The device side is in device_errors.cuh.
 //
 // The first call that finds one wins; within that call the entry with the lowest index, whatever
-// the order in which threads ran.
+// the order in which threads ran. Where a launch finds two kinds of fault, the kind that a thread
+// found first is reported.
 #pragma once
 #include <cstdint>
 

@@ -50,7 +50,9 @@ struct Shape {
   static constexpr size_t kTile = size_t(kM) * kTileStride * 4;
   static constexpr size_t kShared = kRing > kTile ? kRing : kTile;
 };
-using Large = Shape<128, 128, 64, 32, 3>;  // 96 KiB: two blocks an SM
+// 96 KiB and over 128 registers a thread: one block an SM. Two would need 64 accumulators, the
+// fragments and all addresses in 128 registers.
+using Large = Shape<128, 128, 64, 32, 3>;
 using Medium = Shape<64, 64, 32, 32, 4>;
 using Small = Shape<16, 32, 16, 16, 6>;  // decode: many blocks, each with its weights in flight
 

@@ -3,7 +3,9 @@
 // kv: [pages][K|V][kvHead][slot][headDim]. A block takes one token: its threads copy the key's and
 // the value's heads by 16 bytes (by elements where rows are not aligned). No value of a step comes
 // from the host, so a decode step is recorded once and replayed. Blocks run in no order: the slots
-// of one kvWrite must differ. Limited by memory, and at one token by the launch.
+// of one kvWrite must differ, and where one is out of range, some of the other tokens may have been
+// written before it was found (cpu looks first and writes none). Limited by memory, and at one
+// token by the launch.
 #include "cuda/device_errors.cuh"
 #include "cuda/families.h"
 #include "cuda/rows.cuh"

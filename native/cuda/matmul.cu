@@ -3,6 +3,7 @@
 // optimizer.
 #include "cuda/families.h"
 #include "cuda/gemm.cuh"
+#include "cuda/parts.h"
 
 namespace callgrad::gpu {
 namespace {
@@ -78,15 +79,6 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
   partial[part * x.width + c] = sum;
 }
 
-__global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
-    addPartsKernel(const float* partial, int64_t parts, int64_t width, float* into) {
-  const int64_t c = int64_t(blockIdx.x) * kBlock + threadIdx.x;
-  if (c >= width) return;
-  float sum = into[c];
-  for (int64_t i = 0; i < parts; i++) sum += partial[i * width + c];
-  into[c] = sum;
-}
-
 Status columnSum(const OpCall& c, KernelContext& context) {
   const TensorView& x = c.in[0];
   const int64_t rows = x.shape[0], width = x.rowSize();
@@ -99,8 +91,7 @@ Status columnSum(const OpCall& c, KernelContext& context) {
                   dim3(unsigned(parts), unsigned(ceilDiv(width, kBlock))), dim3(kBlock), 0,
                   wholeRows<T>(x), rows, perPart, partial);
   }));
-  return launch(*context.gpu, "addParts", addPartsKernel, dim3(unsigned(ceilDiv(width, kBlock))),
-                dim3(kBlock), 0, partial, parts, width, c.in[1].as<float>());
+  return addParts(context, partial, parts, width, c.in[1].as<float>());
 }
 
 // ---- weights as they are, rounded where asked ---------------------------------------------------

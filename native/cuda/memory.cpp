@@ -8,10 +8,10 @@ constexpr size_t kAlign = 256;
 constexpr size_t kFirstChunk = size_t(16) << 20;
 }  // namespace
 
-void* GpuAllocator::systemAllocate(size_t bytes) {
-  void* data = nullptr;
-  if (!runtime_.use(device_).ok() || !runtime_.allocate(bytes, &data).ok()) return nullptr;
-  return data;
+Status GpuAllocator::systemAllocate(size_t bytes, void** data) {
+  Status status = runtime_.use(device_);
+  if (status.ok()) status = runtime_.allocate(bytes, data);
+  return status.ok() || status.code() == Code::kMemory ? status : explain_(status);
 }
 
 void GpuAllocator::systemFree(void* data, size_t) {
@@ -47,11 +47,13 @@ void* GpuScratch::take(size_t bytes) {
   const size_t size = std::max({bytes, kFirstChunk, held_.load()});
   void* data = nullptr;
   if (!runtime_.allocate(size, &data).ok()) {
-    if (Status s = runtime_.allocate(bytes, &data); !s.ok())
+    if (Status s = runtime_.allocate(bytes, &data); !s.ok()) {
+      if (s.code() != Code::kMemory) throw ScratchError(s);
       throw ScratchError(error(Code::kMemory,
                                "out of device memory for %zu bytes of a kernel's scratch space; a "
                                "lower memory limit of the device leaves room (%s)",
                                bytes, s.message().c_str()));
+    }
     chunks_.push_back({static_cast<char*>(data), bytes, bytes});
     held_ += bytes;
     return data;

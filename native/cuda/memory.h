@@ -14,19 +14,27 @@ namespace callgrad::gpu {
 // Runs on the JS thread, see core/allocator.h.
 class GpuAllocator final : public CachingAllocator {
  public:
-  GpuAllocator(Runtime& runtime, int device, size_t limit, std::function<void()> drain)
-      : CachingAllocator(limit), runtime_(runtime), device_(device), drain_(std::move(drain)) {}
+  // `explain` says more of a failure that is no lack of memory: what the device did before shows in
+  // any call.
+  GpuAllocator(Runtime& runtime, int device, size_t limit, std::function<void()> drain,
+               std::function<Status(const Status&)> explain)
+      : CachingAllocator(limit),
+        runtime_(runtime),
+        device_(device),
+        drain_(std::move(drain)),
+        explain_(std::move(explain)) {}
   ~GpuAllocator() override { releaseAll(); }
 
  private:
   void waitForUsers() override { drain_(); }
-  void* systemAllocate(size_t bytes) override;
+  Status systemAllocate(size_t bytes, void** data) override;
   void systemFree(void* data, size_t bytes) override;
   std::string systemReport() override;
 
   Runtime& runtime_;
   const int device_;
   const std::function<void()> drain_;
+  const std::function<Status(const Status&)> explain_;
 };
 
 // Chunks are never given back while the device is open: kernels in flight and recorded graphs still

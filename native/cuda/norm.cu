@@ -8,14 +8,15 @@
 // once: 2 (3 with a residual, which also writes the sum) elements of traffic, the least there is.
 // w is read once a row by accesses as wide as the row's, from L1 after a block's first.
 // Backward: a team walks kRowsPerTeam rows and keeps its columns of dw in registers; partial sums
-// go to scratch once a team and are added over teams in order. That is 8 bytes a column and team:
-// 4 % of the traffic of bf16 rows at 32 rows a team. Limited by memory.
+// go to scratch once a team and are added up from there (parts.cu). That is 8 bytes a column and
+// team: 4 % of the traffic of bf16 rows at 32 rows a team. Limited by memory.
 //
 // Rows that do not fit a team's registers (over 16,384 aligned bf16 elements, 4,096 unaligned f32)
 // are read again instead of kept, and their dw adds up in scratch.
 //
 // Tried: dw by a second pass over dy and s (no scratch): 2 of 4 reads twice.
 #include "cuda/families.h"
+#include "cuda/parts.h"
 #include "cuda/rows.cuh"
 
 namespace callgrad::gpu {
@@ -215,16 +216,6 @@ __global__ void CG_LAUNCH_BOUNDS(kBlock, kWidth* kKept <= 16 && kWidth > 1 ? 2 :
   }
 }
 
-// dw[c] += sum over teams of partial[team][c], in order.
-__global__ void CG_LAUNCH_BOUNDS(kBlock, 1)
-    sumTeamsKernel(const float* partial, int64_t teams, int width, float* dw) {
-  const int c = int(blockIdx.x) * kBlock + int(threadIdx.x);
-  if (c >= width) return;
-  float total = 0;
-  for (int64_t t = 0; t < teams; t++) total += partial[t * width + c];
-  dw[c] += total;
-}
-
 // Calls f(team, width, kept) with the shape that holds a row of `width` elements of T in registers.
 template <typename T, typename F>
 Status withShape(int64_t width, bool vectors, F&& f) {
@@ -289,8 +280,7 @@ Status rmsNormBackwardOf(const OpCall& c, KernelContext& context) {
                       rowsOf<T>(dy), rowsOf<T>(s), rowsOf<T>(dSum), rowsOf<T>(dx), a);
       }));
   if (!partial) return {};
-  return launch(*context.gpu, "sumTeams", sumTeamsKernel, dim3(unsigned(ceilDiv(width, kBlock))),
-                dim3(kBlock), 0, partial, teams, int(width), dw.as<float>());
+  return addParts(context, partial, teams, width, dw.as<float>());
 }
 
 Status rmsNormBackward(const OpCall& c, KernelContext& context) {

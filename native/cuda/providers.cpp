@@ -93,6 +93,7 @@ std::vector<DeviceInfo> listCuda(const Backend& backend) {
       info.description = p.name + ", compute capability " + std::to_string(p.major) + "." +
                          std::to_string(p.minor) + ", " + gigabytes(p.memoryBytes) + ", CUDA " +
                          version(v.runtime) + " on a driver for " + version(v.driver);
+      info.pciBusId = p.pciBusId;
       info.reason = tooOld(backend, p);
     }
     info.available = info.reason.empty();

@@ -39,8 +39,7 @@ struct Properties {
   int multiprocessors = 0;
   size_t memoryBytes = 0;
   size_t sharedPerBlock = 0;  // with the opt-in above 48 KiB
-  size_t l2Bytes = 0;
-  int clockKHz = 0, memoryClockKHz = 0, memoryBusBits = 0;  // 0 where the runtime does not say
+  std::string pciBusId = {};  // domain:bus:device.function, empty where there is none
 };
 
 struct Versions {
@@ -73,7 +72,7 @@ class Runtime {
   // Makes the device current for the calling thread.
   virtual Status use(int device) = 0;
   virtual Status memoryInfo(size_t* free, size_t* total) = 0;
-  virtual bool sticky() = 0;
+  virtual bool sticky() = 0;  // of the device that is current for the calling thread
 
   virtual Status allocate(size_t bytes, void** data) = 0;
   virtual void free(void* data) = 0;  // waits for the device
@@ -128,6 +127,6 @@ struct Backend {
   void (*registerKernels)(KernelTable& table);
   int oldestCapability;  // 80: compute capability 8.0; 0 where any will do
 };
-inline constexpr uint32_t kBackendAbi = 3;
+inline constexpr uint32_t kBackendAbi = 4;
 
 }  // namespace callgrad::gpu

@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <atomic>
+#include <cstdio>
 #include <mutex>
 #include <unordered_map>
 
@@ -31,6 +32,12 @@ bool endsContext(cudaError_t e) {
     case cudaErrorAssert:
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorExternalDevice:
+#if CUDART_VERSION >= 13000
+    case cudaErrorContained:
+    case cudaErrorTensorMemoryLeak:
+#endif
       return true;
     default:
       return false;
@@ -60,12 +67,10 @@ class CudaRuntime final : public Runtime {
     p->multiprocessors = d.multiProcessorCount;
     p->memoryBytes = d.totalGlobalMem;
     p->sharedPerBlock = d.sharedMemPerBlockOptin ? d.sharedMemPerBlockOptin : d.sharedMemPerBlock;
-    p->l2Bytes = size_t(d.l2CacheSize);
-    p->memoryBusBits = d.memoryBusWidth;
-    // Gone from cudaDeviceProp with CUDA 13; 0 where the device does not say.
-    cudaDeviceGetAttribute(&p->clockKHz, cudaDevAttrClockRate, device);
-    cudaDeviceGetAttribute(&p->memoryClockKHz, cudaDevAttrMemoryClockRate, device);
-    cudaGetLastError();
+    char id[32];
+    snprintf(id, sizeof id, "%08x:%02x:%02x.0", unsigned(d.pciDomainID), unsigned(d.pciBusID),
+             unsigned(d.pciDeviceID));
+    p->pciBusId = id;
     return {};
   }
 
@@ -75,7 +80,7 @@ class CudaRuntime final : public Runtime {
     return check(cudaMemGetInfo(free, total));
   }
 
-  bool sticky() override { return sticky_; }
+  bool sticky() override { return lost_ & bit(); }
 
   Status allocate(size_t bytes, void** data) override { return check(cudaMalloc(data, bytes)); }
   void free(void* data) override { ignore(cudaFree(data)); }
@@ -156,9 +161,15 @@ class CudaRuntime final : public Runtime {
   Status check(cudaError_t e) {
     if (e == cudaSuccess) return {};
     cudaGetLastError();  // one that is not sticky must not show up in a later call
-    if (endsContext(e)) sticky_ = true;
+    if (endsContext(e)) lost_ |= bit();
     return error(e == cudaErrorMemoryAllocation ? Code::kMemory : Code::kDevice, "%s (%s)",
                  cudaGetErrorString(e), cudaGetErrorName(e));
+  }
+  // The calling thread's device in `lost_`.
+  static uint64_t bit() {
+    int device = 0;
+    cudaGetDevice(&device);
+    return uint64_t(1) << (device & 63);
   }
   // Freeing fails only where the device is lost, and then there is nothing to free.
   void ignore(cudaError_t e) { static_cast<void>(check(e)); }
@@ -186,7 +197,7 @@ class CudaRuntime final : public Runtime {
       return std::hash<const void*>()(k.function) * 31 + size_t(k.device);
     }
   };
-  std::atomic<bool> sticky_ = false;
+  std::atomic<uint64_t> lost_ = 0;  // a bit for each device whose context is gone
   std::mutex mutex_;
   std::unordered_map<Key, size_t, Hash> shared_;
 };

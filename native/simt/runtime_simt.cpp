@@ -61,7 +61,6 @@ class SimtRuntime final : public Runtime {
     p->multiprocessors = 132;
     p->memoryBytes = hostMemory();
     p->sharedPerBlock = simt::Executor::kSharedBytes;
-    p->l2Bytes = size_t(50) << 20;
     return {};
   }
   Status use(int) override { return {}; }

@@ -22,7 +22,7 @@ function program(what: string, name: string, tests: number, args: string[] = [])
   })
 }
 
-program('the GPU device keeps its promises over a runtime that is slow, full or broken', 'gpu_device_test', 15)
+program('the GPU device keeps its promises over a runtime that is slow, full or broken', 'gpu_device_test', 21)
 program('products by cuBLAS, by a library that stands in for it', 'gpu_cublas_test', 5, [
   built('cublas_standin.so'),
   built('cublas_partial.so'),

@@ -1,11 +1,14 @@
+import { opNamed } from '../../conformance/harness.js'
 import type { ParamStore } from '../../nn/params.js'
 import { LocalEngine } from '../../rollout/engine.js'
 import type { RolloutStats } from '../../rollout/meter.js'
 import { defaultSampling } from '../../rollout/settings.js'
 import type { Device } from '../../tensor/device.js'
-import { fill, sumSquares } from '../../tensor/ops.generated.js'
+import { fill } from '../../tensor/ops.generated.js'
 import { dtypeBytes, empty, product } from '../../tensor/tensor.js'
 import { type BenchModelOptions, openBenchModel, peakRss, randomTokens } from './common.js'
+import { disposeAll } from './op-call.js'
+import { Sampler } from './op-timing.js'
 
 export interface BenchDecodeOptions extends BenchModelOptions {
   sequences: number
@@ -103,21 +106,15 @@ function weightBytes(params: ParamStore): number {
  */
 async function readBandwidth(device: Device): Promise<number> {
   const values = 64 * 2 ** 20
-  const buffer = empty([values], { device })
-  const sum = empty([1], { device })
+  const inputs = { x: empty([values], { device }), into: empty([1], { device }) }
   try {
-    fill(buffer, { value: 1 })
+    fill(inputs.x, { value: 1 })
+    const sampler = await Sampler.of({ op: opNamed('sumSquares'), inputs, attrs: {} }, device)
     let best = Number.POSITIVE_INFINITY
-    for (let i = 0; i < 6; i++) {
-      await device.synchronize()
-      const start = performance.now()
-      sumSquares(buffer, sum)
-      await device.synchronize()
-      best = Math.min(best, (performance.now() - start) / 1000)
-    }
-    return (dtypeBytes.f32 * values) / best
+    for (let i = 0; i < 6; i++) best = Math.min(best, (await sampler.sample()).time)
+    sampler.dispose()
+    return (dtypeBytes.f32 * values * 1e6) / best
   } finally {
-    buffer.dispose()
-    sum.dispose()
+    disposeAll(inputs)
   }
 }

@@ -87,7 +87,9 @@ export function opBenchNotes(report: OpBenchReport): string[] {
       ? 'times by device events; hot calls in batches, cold ones alone after 256 MB were written'
       : `times on the host's clock; hot calls in batches, cold ones alone after 256 MB were written, a wait of ${digits(emptySync)} µs included`,
     ...(clocks
-      ? [`${clocks.name}, driver ${clocks.driver}: SM ${clocks.sm} of ${clocks.smMax} MHz, memory ${clocks.memory} MHz`]
+      ? [
+          `${clocks.name}, driver ${clocks.driver}: SM ${clocks.sm ?? '?'} of ${clocks.smMax ?? '?'} MHz, memory ${clocks.memory ?? '?'} MHz`,
+        ]
       : []),
     ...cublasNotes(report.cublas, report.results),
     again,

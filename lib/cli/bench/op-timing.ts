@@ -119,7 +119,7 @@ export async function timeCall(
     const sample = await sampler.sample()
     hot.push(sample.time)
     host.push(sample.host)
-    for (const [i, other] of beside.entries()) others[i]!.push((await other.sample(1)).time)
+    for (const [i, other] of beside.entries()) others[i]!.push((await other.sample()).time)
     if (turn % 4 !== 0) continue
     await flush.run()
     cold.push((await sampler.sample(1)).time)

@@ -214,7 +214,7 @@ export async function benchOps(options: OpBenchOptions = {}): Promise<OpBenchRep
     node: process.version,
     roofs: clock?.first ?? null,
     emptySync: clock && !timedByEvents(device) ? await emptySync(device) : null,
-    clocks: device.name.startsWith('cuda') ? await gpuClocks(device.name) : null,
+    clocks: clock && timedByEvents(device) ? await gpuClocks(device, clock.roofs.bf16) : null,
     cublas,
     results: [],
     refused: [],

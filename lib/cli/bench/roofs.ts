@@ -51,7 +51,7 @@ export class RoofSamplers {
     const times: [number[], number[], number[]] = [[], [], []]
     for (let i = 0; i < turns; i++)
       for (const [k, sampler] of [this.copy, this.f32, this.bf16].entries())
-        times[k]!.push((await sampler.sample(1)).time)
+        times[k]!.push((await sampler.sample()).time)
     return this.rates(times.map((list) => quantiles(list).median) as [number, number, number])
   }
 

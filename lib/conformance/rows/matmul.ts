@@ -118,6 +118,7 @@ export const rows: OpRow[] = [
       },
     ],
     reference: reference.linearBackwardWeight,
+    sumsInFp32: true,
     gradient: derivativeOfWeight,
   },
   {

@@ -252,15 +252,75 @@ void aFaultThatEndsTheDeviceNamesItsCandidates() {
   EXPECT(!has(again.message(), "illegal"));
 }
 
+void manyCandidatesAreCountedAndNamedAtBothEnds() {
+  Bench b;
+  const TensorView x = b.tensor(4);
+  EXPECT(b.sync().get().ok());
+  b.runtime.closeGate();
+  b.runtime.failOnDevice = "fillKernel";
+  b.run("fill", x, 1);
+  for (int i = 0; i < 2000; i++) b.run("columnSum", x);
+  auto done = b.sync();
+  EXPECT(soon([&] { return b.runtime.launched == 2001; }));
+  b.runtime.openGate();
+  const Status s = done.get();
+  const std::string four =
+      "columnSum (kernel reportKernel), columnSum (kernel reportKernel), "
+      "columnSum (kernel reportKernel), columnSum (kernel reportKernel)";
+  EXPECT(has(s.message(), ("in one of 2001 ops, the newest " + four).c_str()));
+  EXPECT(has(s.message(), (", the oldest that are known " + four + ";").c_str()));
+}
+
+void aFaultThatAnAllocationMeetsIsNoLackOfMemory() {
+  Bench b;
+  const TensorView x = b.tensor(4);
+  b.runtime.failOnDevice = "fillKernel";
+  b.run("fill", x, 1);
+  EXPECT(soon([&] { return b.runtime.ran == 1; }));
+  CachingAllocator::Block* block = nullptr;
+  const Status s = b.device->allocator().allocate(size_t(200) << 20, &block);
+  EXPECT(s.code() == Code::kDevice);
+  EXPECT(has(s.message(), "illegal memory access"));
+  EXPECT(has(s.message(), ", in fill (kernel fillKernel);"));
+  EXPECT(has(b.sync().get().message(), "cannot be used since an earlier error"));
+}
+
+void aFaultThatScratchSpaceMeetsIsNoLackOfMemory() {
+  Bench b;
+  const TensorView x = b.tensor(4);
+  b.runtime.failOnDevice = "reportKernel";
+  b.run("columnSum", x);
+  EXPECT(soon([&] { return b.runtime.ran == 1; }));
+  b.run("fill", x, 1);  // its first scratch space
+  const Status s = b.sync().get();
+  EXPECT(s.code() == Code::kDevice);
+  EXPECT(has(s.message(), "illegal memory access"));
+  EXPECT(has(s.message(), "columnSum (kernel reportKernel)"));
+}
+
 void synchronousModeNamesTheOp() {
   Bench b(true);
   const TensorView x = b.tensor(4);
   b.runtime.failOnDevice = "fillKernel";
+  b.run("columnSum", x);
   b.run("fill", x, 1);
   b.run("columnSum", x);
   const Status s = b.sync().get();
   EXPECT(has(s.message(), "illegal memory access"));
   EXPECT(has(s.message(), ", in fill (kernel fillKernel);"));
+}
+
+void synchronousModeNamesAReplay() {
+  Bench b(true);
+  const TensorView x = b.tensor(4);
+  b.runtime.failOnDevice = "fillKernel";
+  EXPECT(b.device->beginRecording().ok());
+  b.run("fill", x, 1);
+  std::shared_ptr<Recording> recorded = b.device->endRecording();
+  b.run("columnSum", x);
+  b.device->replay(recorded);
+  b.run("columnSum", x);
+  EXPECT(has(b.sync().get().message(), ", in replay;"));
 }
 
 void outOfMemoryIsSynchronousAndTriesTheCache() {
@@ -275,6 +335,16 @@ void outOfMemoryIsSynchronousAndTriesTheCache() {
   EXPECT(s.code() == Code::kMemory);
   EXPECT(has(s.message(), "209715200 bytes wanted, 734003200 in use by tensors"));
   EXPECT(has(s.message(), "the device has 12345 of 1073741824 bytes free"));
+}
+
+void thePoolIsLimitedToWhatIsFree() {
+  FakeRuntime runtime;
+  const Backend backend{kBackendAbi, &runtime, registerKernels, 80};
+  runtime.memoryLeft = size_t(600) << 20;  // of 1 GiB
+  std::unique_ptr<Device> device;
+  EXPECT(openGpu(backend, {"cuda:0", 0}, &device).ok());
+  const size_t limit = device->allocator().stats().limit;
+  EXPECT(limit <= size_t(536) << 20 && limit >= size_t(535) << 20);  // 1/16 of all is left
 }
 
 void scratchThatDoesNotFitIsAnError() {
@@ -327,6 +397,25 @@ void anOpenRecordingDoesNotBlockMemory() {
   EXPECT(b.sync().get().ok());
 }
 
+// Even where the runtime gives memory back at once.
+void memoryThatLaunchesStillUseIsKeptWhileRecording() {
+  Bench b;
+  b.runtime.freeWaits = false;
+  const TensorView x = b.tensor(4);
+  CachingAllocator::Block* block = nullptr;
+  EXPECT(b.device->allocator().allocate(size_t(200) << 20, &block).ok());
+  b.runtime.closeGate();
+  b.run("fill", x, 1);
+  b.device->allocator().free(block);
+  EXPECT(b.device->beginRecording().ok());
+  auto trimmed = std::async(std::launch::async, [&] { return b.device->allocator().trim(); });
+  EXPECT(trimmed.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout);
+  b.runtime.openGate();
+  EXPECT(trimmed.get() >= size_t(200) << 20);
+  b.device->endRecording();
+  EXPECT(b.sync().get().ok());
+}
+
 void closingDropsWhatIsQueued() {
   auto b = std::make_unique<Bench>();
   const TensorView x = b->tensor(4);
@@ -343,6 +432,8 @@ void listingSaysWhy() {
   auto reason = [&] { return listCuda(backend).at(0).reason; };
   EXPECT(listCuda(backend).at(0).available);
   EXPECT(has(listCuda(backend).at(0).description, "Fake GPU, compute capability 9.0"));
+  runtime.devices[0].pciBusId = "00000000:41:00.0";
+  EXPECT(listCuda(backend).at(0).pciBusId == "00000000:41:00.0");
   runtime.devices.push_back(Properties{"Old GPU", 7, 5});
   EXPECT(listCuda(backend).size() == 2 && !listCuda(backend)[1].available);
   EXPECT(
@@ -393,12 +484,22 @@ int main() {
       {"bad values are reported once and first", badValuesAreReportedOnceAndFirst},
       {"a fault that ends the device names its candidates",
        aFaultThatEndsTheDeviceNamesItsCandidates},
+      {"many candidates are counted and named at both ends",
+       manyCandidatesAreCountedAndNamedAtBothEnds},
+      {"a fault that an allocation meets is no lack of memory",
+       aFaultThatAnAllocationMeetsIsNoLackOfMemory},
+      {"a fault that scratch space meets is no lack of memory",
+       aFaultThatScratchSpaceMeetsIsNoLackOfMemory},
       {"synchronous mode names the op", synchronousModeNamesTheOp},
+      {"synchronous mode names a replay", synchronousModeNamesAReplay},
       {"out of memory is synchronous and tries the cache",
        outOfMemoryIsSynchronousAndTriesTheCache},
+      {"the pool is limited to what is free", thePoolIsLimitedToWhatIsFree},
       {"scratch that does not fit is an error", scratchThatDoesNotFitIsAnError},
       {"recordings run when replayed", recordingsRunWhenReplayed},
       {"an open recording does not block memory", anOpenRecordingDoesNotBlockMemory},
+      {"memory that launches still use is kept while recording",
+       memoryThatLaunchesStillUseIsKeptWhileRecording},
       {"closing drops what is queued", closingDropsWhatIsQueued},
       {"listing says why", listingSaysWhy},
       {"every fault has its words", everyFaultHasItsWords},

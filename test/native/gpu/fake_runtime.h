@@ -38,6 +38,7 @@ class FakeRuntime final : public Runtime {
   std::string failLaunch;    // name of the kernel that cannot be started
   Status elapsedStatus;      // of a timer's reading
   std::string failOnDevice;  // name of the kernel that ends the device when it runs
+  bool freeWaits = true;     // whether giving memory back waits for the device
   std::atomic<int> launched{0}, ran{0}, allocations{0}, pinned{0}, graphs{0}, recordingsOpen{0};
   std::map<std::thread::id, int> current;
 
@@ -67,6 +68,7 @@ class FakeRuntime final : public Runtime {
 
   Status allocate(size_t bytes, void** data) override {
     std::lock_guard lock(mutex_);
+    CG_RETURN_IF_ERROR(stateLocked());
     if (bytes > memoryLeft)
       return Status(Code::kMemory, "out of memory (cudaErrorMemoryAllocation)");
     memoryLeft -= bytes;
@@ -76,7 +78,7 @@ class FakeRuntime final : public Runtime {
     return {};
   }
   void free(void* data) override {
-    synchronizeAll();
+    if (freeWaits) synchronizeAll();
     std::lock_guard lock(mutex_);
     memoryLeft += sizes_[data];
     sizes_.erase(data);
