@@ -74,6 +74,14 @@ function parseYaml(text: string, where: string): unknown {
   try {
     return parse(text, { maxAliasCount: 100 })
   } catch (error) {
+    // The parser calls itself for each level.
+    if (/maximum call stack/i.test(reason(error)))
+      return fail(
+        'TypeError',
+        'ERR_CONFIG',
+        `[config] ${where}: expected a config, got one that is nested too deeply`,
+        error,
+      )
     const at = error instanceof YAMLParseError && error.linePos ? `:${error.linePos[0].line}` : ''
     const message = reason(error).split(/ at line \d|\n/)[0]
     return fail('TypeError', 'ERR_CONFIG', `[config] ${where}${at}: ${message}`, error)

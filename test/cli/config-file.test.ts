@@ -119,6 +119,18 @@ test('YAML and JSON files, and where they are wrong', ({ folder }) => {
     messageOf(() => readConfigFile(file('d.yaml', 'a: 1\na: 2\n'))),
     /d\.yaml:2: Map keys must be unique/,
   )
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{a: ', '}'],
+  ] as const)
+    assert.match(
+      messageOf(() => readConfigFile(file('deep.yaml', `a: ${open.repeat(100_000)}1${close.repeat(100_000)}\n`))),
+      /deep\.yaml: expected a config, got one that is nested too deeply/,
+    )
+  assert.match(
+    messageOf(() => applySettings({}, [`a=${'['.repeat(100_000)}`])),
+    '--set a: expected a config, got one that is nested too deeply',
+  )
   assert.match(
     messageOf(() => readConfigFile(join(folder, 'none.yaml'))),
     'cannot read',
