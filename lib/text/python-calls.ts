@@ -6,60 +6,101 @@ export interface PythonCall {
 }
 
 export interface CallListOptions {
-  /** Names that may be called although they hold brackets, quotes, commas or "=", such as "Search (v2)". */
+  /** Names that may be called although they hold brackets, quotes, commas or "=", such as "Search (v2)"; up to 128 characters. */
   names?: Iterable<string>
   /** A value that is no literal is the text as it stands: `f(day=2024-01-05, city=Paris)`. Default false. */
   bareWords?: boolean
 }
 
-/**
- * Reads calls written as Python: `[f(a="x", b=[1, 2.0], c=None), ns.g()]`, spaces and line breaks free, names any text without
- * brackets, quotes and commas (real data has spaces and slashes in them). Values are Python literals (neighbouring strings are one); true,
- * false and null are understood too. Numbers keep their lexemes.
- *
- * Null where the text is anything else. Linear time; nesting up to 200.
- */
+/** {@link CallListReader.read} of one text. */
 export function parseCallList(text: string, options: CallListOptions = {}): PythonCall[] | null {
-  try {
-    return new CallParser(text, options).list()
-  } catch (error) {
-    if (error === notCalls) return null
-    throw error
+  return new CallListReader(options).read(text)
+}
+
+/** Reads any number of texts with the same options. */
+export class CallListReader {
+  private readonly plain: ReadonlySet<string>
+  private readonly unusual: LongestName | null
+  private readonly bareWords: boolean
+
+  constructor({ names = [], bareWords = false }: CallListOptions) {
+    const all = [...names]
+    const unusual = all.filter((name) => !plainName.test(name) && name.length <= longestUnusual)
+    this.plain = new Set(all.map((name) => name.trim()))
+    this.unusual = unusual.length > 0 ? new LongestName(unusual) : null
+    this.bareWords = bareWords
+  }
+
+  /**
+   * Reads calls written as Python: `[f(a="x", b=[1, 2.0], c=None), ns.g()]`, spaces and line breaks free, names any text without
+   * brackets, quotes and commas (real data has spaces and slashes in them). Values are Python literals (neighbouring strings are one);
+   * true, false and null are understood too. Numbers keep their lexemes.
+   *
+   * Null where the text is anything else. Linear time; nesting up to 200.
+   */
+  read(text: string): PythonCall[] | null {
+    try {
+      return new CallParser(text, this.unusual, this.bareWords).list()
+    } catch (error) {
+      if (error === notCalls) return null
+      throw error
+    }
+  }
+
+  /** True where a text that need not be a list of calls has `[name(` in it, with one of the names. Linear time. */
+  mentions(text: string): boolean {
+    for (const [, name = ''] of text.matchAll(/\[([^()[\]{}'",=]+)\(/g)) if (this.plain.has(name.trim())) return true
+    if (this.unusual === null) return false
+    for (let at = text.indexOf('['); at >= 0; at = text.indexOf('[', at + 1)) {
+      let from = at + 1
+      while (isSpace(text.charAt(from))) from++
+      const name = this.unusual.at(text, from)
+      if (name !== undefined && text.charAt(from + name.length) === '(') return true
+    }
+    return false
   }
 }
+
+const isSpace = (c: string) => (c <= ' ' || c > '~') && /\s/.test(c)
+
+/** Unusual names that are longer are not looked for: at each call the text is compared with them. */
+const longestUnusual = 128
 
 const plainName = /^[^()[\]{}'",=]+$/
 
-/** The longest of some names that a text has at a place, in time of its length. */
-class NameTree {
-  private readonly root: NameNode = { next: new Map() }
+/** The longest of some names that a text has at a place. The names are sorted: a name's own beginnings stand before it. */
+class LongestName {
+  private readonly names: readonly string[]
+  /** Of each name, the longest other one that it begins with; -1 where there is none. */
+  private readonly beginnings: readonly number[]
+  private readonly longest: number
 
-  constructor(names: Iterable<string>) {
-    for (const name of names) {
-      let node = this.root
-      for (let i = 0; i < name.length; i++) {
-        const next: NameNode = node.next.get(name.charCodeAt(i)) ?? { next: new Map() }
-        node.next.set(name.charCodeAt(i), next)
-        node = next
-      }
-      node.name = name
-    }
+  constructor(names: readonly string[]) {
+    this.names = [...new Set(names)].sort()
+    this.longest = Math.max(...[0, ...new Set(names.map((name) => name.length))])
+    const beginnings: number[] = []
+    for (const [i, name] of this.names.entries()) beginnings.push(this.beginningOf(name, i - 1, beginnings))
+    this.beginnings = beginnings
   }
 
   at(text: string, from: number): string | undefined {
-    let node: NameNode | undefined = this.root
-    let found: string | undefined
-    for (let i = from; node !== undefined; i++) {
-      found = node.name ?? found
-      node = node.next.get(text.charCodeAt(i))
+    const start = text.slice(from, from + this.longest)
+    // The last name that does not come after the text: what the text begins with is this name or one of its beginnings.
+    let [low, high] = [0, this.names.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.names[middle] as string) <= start) low = middle + 1
+      else high = middle
     }
-    return found
+    return this.names[this.beginningOf(start, low - 1, this.beginnings)]
   }
-}
 
-interface NameNode {
-  next: Map<number, NameNode>
-  name?: string
+  /** Of the name at `index` and its beginnings, the longest that the text begins with; -1 where none is. */
+  private beginningOf(text: string, index: number, beginnings: readonly number[]): number {
+    let at = index
+    while (at >= 0 && !text.startsWith(this.names[at] as string)) at = beginnings[at] as number
+    return at
+  }
 }
 
 const notCalls = new Error('not a list of calls')
@@ -91,17 +132,11 @@ const escapes: Record<string, string> = {
 class CallParser {
   private at = 0
 
-  private readonly names: NameTree | null
-  private readonly bareWords: boolean
-
   constructor(
     private readonly text: string,
-    { names = [], bareWords = false }: CallListOptions,
-  ) {
-    const unusual = [...names].filter((name) => !plainName.test(name))
-    this.names = unusual.length > 0 ? new NameTree(unusual) : null
-    this.bareWords = bareWords
-  }
+    private readonly names: LongestName | null,
+    private readonly bareWords: boolean,
+  ) {}
 
   list(): PythonCall[] {
     const calls: PythonCall[] = []
@@ -227,7 +262,7 @@ class CallParser {
   }
 
   private space(): void {
-    while (/\s/.test(this.text.charAt(this.at))) this.at++
+    while (isSpace(this.text.charAt(this.at))) this.at++
   }
 
   private accept(c: string): boolean {

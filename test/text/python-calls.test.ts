@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { printJson } from '../../lib/text/json-print.js'
-import { parseCallList } from '../../lib/text/python-calls.js'
+import { CallListReader, parseCallList } from '../../lib/text/python-calls.js'
 import { cpuMilliseconds } from '../support/time.js'
 
 const read = (text: string) => parseCallList(text)?.map((call) => `${call.name} ${printJson(call.arguments)}`) ?? null
@@ -41,7 +41,20 @@ test('names that hold brackets, quotes or commas are known from a list', () => {
     'f',
   ])
   assert.is(with_('[Search (v3)(q="x")]'), null)
+  // The longest name that is there, also where longer ones begin alike.
+  const nested = ['a(', 'a(b', 'a(b)c(', 'a(b)cd', 'a(b)ce', 'b(']
+  const found = (text: string) => parseCallList(text, { names: nested })?.map((call) => call.name) ?? null
+  assert.equal(found('[a(b)c((), a(b(), a((), b((), a()]'), ['a(b)c(', 'a(b', 'a(', 'b(', 'a'])
+  assert.is(found('[a(b)ca()]'), null)
   assert.is(read('[Search (v2)(q="x")]'), null)
+})
+
+test('a call of a known name is found in any text', () => {
+  const reader = new CallListReader({ names: ['f', 'Get Weather', 'Search (v2)'] })
+  for (const text of ['[f(', 'so: [ Get Weather (a=1)]', '```\n[Search (v2)(q=1)\n```', '[[f()]]'])
+    assert.ok(reader.mentions(text), text)
+  for (const text of ['', 'f()', '[f]', '[g()]', '[Search (v3)()]', '[f, f()', '[Search (v2)]'])
+    assert.not.ok(reader.mentions(text), text)
 })
 
 test('bare words are texts where they are allowed', () => {
