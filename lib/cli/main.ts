@@ -77,7 +77,8 @@ export async function run(argv: readonly string[]): Promise<void> {
   } catch (error) {
     const code = exitCodeOf(error)
     process.exitCode = code
-    if (code === 0) return
+    // Help that was printed in place of a missing subcommand says all: what commander throws then is no message.
+    if (code === 0 || (error as { code?: string }).code === 'commander.help') return
     const usage = (error as { code?: string }).code?.startsWith('commander.')
     const text = usage
       ? (error as Error).message.replace(/^error: /, '')

@@ -4,6 +4,7 @@ import { codedError, fail } from '../errors.js'
 import { ioReason } from '../formats/io.js'
 import { SourceCounts } from './counts.js'
 import { nothingLeft } from './load.js'
+import { checkOutputs } from './outputs.js'
 import { Pipeline, type PipelineOptions, type Progress, runPipeline } from './pipeline.js'
 import type { Problem } from './problems.js'
 import { Random } from './random.js'
@@ -39,11 +40,20 @@ export interface BuildResult {
  * A part, a split and an order need the number of records first; then all samples are kept in a nameless file beside the output, which
  * takes as much room.
  *
- * Errors: `ERR_DATA` where nothing is left, or with `strict` over the first bad record; `ERR_IO`. Then there is no output, and one that was
+ * Errors: `ERR_CONFIG` where two outputs are one file, or one is an input; `ERR_DATA` where nothing is left, or with `strict` over the first bad record; `ERR_IO`. Then there is no output, and one that was
  * there before is still the old one.
  */
 export async function buildDataset(inputs: readonly string[], options: BuildOptions): Promise<BuildResult> {
   const files = (await Promise.all(inputs.map((input) => datasetFiles(input)))).flat()
+  const { output, split, dropped } = options
+  checkOutputs(
+    [
+      { name: 'output (--output)', path: output },
+      ...(split ? [{ name: 'split.output (--test-output)', path: split.output }] : []),
+      ...(dropped === undefined ? [] : [{ name: 'dropped (--dropped)', path: dropped }]),
+    ],
+    files,
+  )
   const writers = new Writers(options)
   try {
     const counts = new SourceCounts()

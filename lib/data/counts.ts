@@ -11,10 +11,16 @@ export class SourceCounts {
   readonly processed = new Map<string, number>()
   records = 0
   samples = 0
+  /** Records that gave no sample. */
+  leftOut = 0
+  /** Samples (turns, copies) that were left out of records that gave others. */
+  samplesLeftOut = 0
 
   /** A record counts as multi-turn where the user speaks more than once; a sample where two or more turns come before its answer. */
-  add({ source, multiTurn, samples }: Built): void {
+  add({ source, multiTurn, samples, dropped }: Built): void {
     this.records++
+    if (samples.length === 0) this.leftOut++
+    else this.samplesLeftOut += dropped
     count(this.raw, cellOf(source, multiTurn ? 'multi' : 'single'))
     for (const sample of samples) {
       this.samples++

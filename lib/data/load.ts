@@ -103,10 +103,15 @@ class Collector {
   }
 }
 
-/** The error over a data set without a usable record, with the first reason why. */
+/** The error over a data set without a usable record, with the first reason why. `file`: its name, or several of them. */
 export function nothingLeft(file: string, records: number, first: Problem | undefined): Error {
-  const why = first ? `; ${first.line > 0 ? `line ${first.line}: ` : ''}${first.reason}` : ''
-  return codedError('Error', 'ERR_DATA', `[data] ${file}: expected usable records, got none of ${records}${why}`)
+  const got = records === 0 ? 'expected records, got none' : `expected usable records, got none of ${records}`
+  return codedError('Error', 'ERR_DATA', `[data] ${file}: ${got}${first ? `; ${firstReason(file, first)}` : ''}`)
+}
+
+function firstReason(file: string, { file: own, line, reason }: Problem): string {
+  const where = [...(own === file ? [] : [own]), ...(line > 0 ? [`line ${line}`] : [])].join(', ')
+  return where === '' ? reason : `${where}: ${reason}`
 }
 
 function select(examples: Example[], { seed, ...options }: DatasetOptions): Example[] {

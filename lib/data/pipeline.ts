@@ -31,6 +31,8 @@ export interface PipelineOptions extends TallyOptions {
 export interface Built extends ReadRecord {
   file: string
   raw: RawRecord
+  /** How many problems left out the record, turns or copies of it. */
+  dropped: number
 }
 
 /** From records to the samples that a data set shall have: reading, filters, augmentations. Keeps nothing but counts and ids. */
@@ -51,6 +53,7 @@ export class Pipeline {
   }
 
   build(file: string, raw: RawRecord): Built {
+    const before = this.tally.dropped
     const { source, multiTurn, samples } = this.reader.read(file, raw)
     const place = { file, line: raw.line }
     const kept: Sample[] = []
@@ -58,7 +61,7 @@ export class Pipeline {
       if (!this.passes(sample, place)) continue
       for (const variant of this.augment(sample)) if (this.fits(variant, place)) kept.push(variant)
     }
-    return { file, raw, source, multiTurn, samples: kept }
+    return { file, raw, source, multiTurn, samples: kept, dropped: this.tally.dropped - before }
   }
 
   private drop(kind: ProblemKind, reason: string, sample: Sample, place: Pick<Problem, 'file' | 'line'>): false {

@@ -73,9 +73,11 @@ export class SampleReader {
     const found = this.options.format ?? detectFormat(record) ?? this.last
     if (found === null) {
       const keys = [...record.keys()].slice(0, 8).join(', ')
+      const list = [...record].find(([, value]) => Array.isArray(value) && value[0] instanceof Map)?.[0]
+      const hint = list === undefined ? '' : `; if "${list}" lists the records, give that list as the file`
       throw new BadRecord(
         'field',
-        `expected the keys of xLAM (query, tools, answers), "messages", "conversations" or another known format, got ${keys || 'none'}`,
+        `expected the keys of xLAM (query, tools, answers), "messages", "conversations" or another known format, got ${keys || 'none'}${hint}`,
       )
     }
     this.last = found

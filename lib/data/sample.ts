@@ -61,16 +61,27 @@ function wrapTool(tool: JsonObject): Tool {
 
 /**
  * Earlier calls as text. Tool-N1's data processing writes them as JSON text of JSON text of the list (sic); chat templates of the Qwen
- * and Hermes families write one `<tool_call>` block each.
+ * and Hermes families write one `<tool_call>` block each. A turn is in the prompts of all later turns of its conversation: its text is
+ * made once.
  */
-function toMessage({ role, content, calls }: Turn, prompt: PromptStyle): Message {
+function toMessage(turn: Turn, prompt: PromptStyle): Message {
+  const { role, content, calls } = turn
   if (calls === undefined) return { role, content }
-  const text =
-    prompt !== 'native'
-      ? printJson(printJson([...calls]))
-      : calls.map((call) => `<tool_call>\n${printJson(call, { ensureAscii: false })}\n</tool_call>`).join('\n')
-  return { role, content: content === '' ? text : `${content}\n${text}` }
+  const texts = prompt === 'native' ? nativeTexts : toolN1Texts
+  let text = texts.get(turn)
+  if (text === undefined) {
+    const written =
+      prompt === 'native'
+        ? calls.map((call) => `<tool_call>\n${printJson(call, { ensureAscii: false })}\n</tool_call>`).join('\n')
+        : printJson(printJson([...calls]))
+    text = content === '' ? written : `${content}\n${written}`
+    texts.set(turn, text)
+  }
+  return { role, content: text }
 }
+
+const nativeTexts = new WeakMap<Turn, string>()
+const toolN1Texts = new WeakMap<Turn, string>()
 
 /** A reply in Tool-N1's form. */
 export function replyText(thought: string, calls: readonly JsonObject[]): string {

@@ -140,7 +140,7 @@ test('the quickstart leaves a run, and its model answers, evaluates and resumes 
   assert.is(lines(readFileSync(join(folder, 'a.jsonl'), 'utf8')).length, 1)
 
   const inspected = await run(['data', 'inspect', 'data.jsonl'], folder)
-  assert.match(inspected.out, '1 of 2 records left out, the first at line 2')
+  assert.match(inspected.out, '1 of 2 records left out, the first at data.jsonl:2')
   assert.match(inspected.out, 'Is it raining in Lyon?')
   const stats = await run(['data', 'stats', 'data.jsonl', '--model', model, '--json'], folder)
   assert.ok((JSON.parse(stats.out) as { counts: Record<string, { mean: number }> }).counts['prompt tokens']!.mean > 10)

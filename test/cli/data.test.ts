@@ -67,6 +67,8 @@ test('exit codes: 1 over bad data, 2 over wrong arguments', async () => {
       [2, /--max-prompt-tokens: expected --model/, ['build', 'in.jsonl', '-o', 'o.jsonl', '--max-prompt-tokens', '9']],
       [2, /--dropped: expected one of file, /, ['inspect', 'in.jsonl', '--dropped', 'bad']],
       [2, /required option '-o/, ['build', 'in.jsonl']],
+      [2, /--dropped\): .*o\.jsonl, which is output/, ['build', 'in.jsonl', '-o', 'o.jsonl', '--dropped', './o.jsonl']],
+      [2, /--dropped: .*which is an input/, ['stats', 'in.jsonl', '--dropped', 'in.jsonl']],
     ]
     for (const [code, message, args] of cases) {
       const ended = await run(folder, ...args)
@@ -74,6 +76,27 @@ test('exit codes: 1 over bad data, 2 over wrong arguments', async () => {
       assert.match(ended.err, message)
       assert.is(ended.err.trim().split('\n').length, 1)
     }
+  })
+})
+
+test('the group of commands alone shows its help and nothing else, as a usage error', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const { code, out, err } = await run(folder)
+    assert.equal([code, out], [2, ''])
+    assert.match(err, /^Usage: callgrad data/)
+    assert.not.match(err, 'outputHelp')
+    assert.is((await runCallgrad(['help', 'data'], folder)).code, 0)
+  })
+})
+
+test('of several inputs, the one with the first problem is named; records are counted once', async () => {
+  await inTemporaryFolder(async (folder) => {
+    writeFileSync(join(folder, 'a.jsonl'), `${record(1, 'f')}\n`)
+    writeFileSync(join(folder, 'b.jsonl'), data)
+    const inspected = await run(folder, 'inspect', 'a.jsonl', 'b.jsonl', '-n', '9')
+    assert.match(inspected.out, '2 of 5 records left out, the first at b.jsonl:2: ')
+    const stats = await run(folder, 'stats', 'a.jsonl', 'b.jsonl')
+    assert.match(stats.out, '2 of 5 records left out')
   })
 })
 

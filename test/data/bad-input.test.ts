@@ -29,6 +29,11 @@ const bad: [string, string, RegExp][] = [
   ['{"query": "q", "answers": [], "tools": [{"name": "f", "d": ["\\udc00"]}]}', 'encoding', /tool 1/],
   [answer('s', '{"\\ud800": 1}'), 'encoding', /call 1/],
   [answer('s', '{"a": "x\\ude00"}'), 'encoding', /call 1/],
+  ['{"messages": [{"role": "user", "content": "q"}], "note": "\\ud800"}', 'encoding', /"note" to be Unicode/],
+  ['{"messages": [{"role": "user", "content": "q"}], "note": {"a": ["\\udfff"]}}', 'encoding', /"note"/],
+  ['{"messages": [{"role": "user", "content": "q"}], "\\ud800": 1}', 'encoding', /the name of a column/],
+  ['{"messages": [{"role": "user", "content": "q"}], "note": 1e999}', 'number', /"note".*a double can hold/],
+  ['{"query": "q", "tools": [], "answers": [{"name": "\\ud800", "arguments": {}}]}', 'encoding', /call 1/],
   [answer('n', `{"a": ${'9'.repeat(4301)}}`), 'number', /at most 4,300 digits, got 999999999999…/],
   [answer('n', '{"a": 1e999}'), 'number', /a double can hold, got 1e999/],
   [`{"query": ${'['.repeat(2000)}`, 'json', /levels of nesting/],
@@ -116,7 +121,15 @@ test('a file that is something else is named for what it is', async () => {
     ['f.json', encode('\n<!DOCTYPE html><html>'), /a web page/],
     ['g.zip', encode('PK\x03\x04'), /a zip archive/],
     ['h.zst', new Uint8Array([0x28, 0xb5, 0x2f, 0xfd, 0]), /zstd/],
-    ['i.jsonl', new Uint8Array(0), /got none of 0/],
+    ['i.jsonl', new Uint8Array(0), /got an empty file/],
+    ['j.jsonl', encode('\n \n'), /expected records, got none/],
+    [
+      'k.json',
+      encode(JSON.stringify({ data: [JSON.parse(good(1))] }, null, 2)),
+      /got one JSON object over several lines; give a JSON list/,
+    ],
+    ['l.json', encode(`{"data": [\n${good(1)},\n${good(2)}\n]}`), /got one JSON object over several lines/],
+    ['m.json', encode(`{"data": [${good(1)}]}`), /got data; if "data" lists the records, give that list/],
   ]
   await inTemporaryFolder(async (folder) => {
     for (const [name, bytes, reason] of files) {
@@ -128,7 +141,11 @@ test('a file that is something else is named for what it is', async () => {
       assert.match(error.message, name)
       assert.is((await rejection(loadDataset({ path, strict: true }))).code, 'ERR_DATA')
     }
-    assert.is((await rejection(loadDataset(folder))).code, 'ERR_IO')
+    assert.match((await rejection(loadDataset(folder))).message, /expected a file, got a folder/)
+    assert.is((await rejection(loadDataset(join(folder, 'none.jsonl')))).code, 'ERR_IO')
+    // Lines that break off are no object over several lines.
+    writeFileSync(join(folder, 'cut.jsonl'), `{"id": [\n${good(1)}\n`)
+    assert.is((await loadDataset(join(folder, 'cut.jsonl'))).examples.length, 1)
     // A name says nothing: a list in a .jsonl, lines in a .json.
     writeFileSync(join(folder, 'list.jsonl'), `[${good(1)},${good(2)}]`)
     writeFileSync(join(folder, 'lines.parquet'), `${good(1)}\n${good(2)}\n`)
@@ -156,6 +173,27 @@ test('no megabyte of anything takes a second', () => {
       ...change,
     })
   const many = (text: string) => text.repeat(Math.ceil(mega / text.length))
+  const times = <T>(count: number, turns: T[]) => Array.from({ length: count }, () => turns).flat()
+  const f = { name: 'f' }
+  /** Calling turns: a megabyte of them, as many as are just let through, a few that repeat much. */
+  const messages = (count: number, extra: object = {}) =>
+    JSON.stringify({
+      messages: times(count, [
+        { role: 'user', content: 'q' },
+        { role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: '{}' } }] },
+      ]),
+      tools: [f],
+      ...extra,
+    })
+  const calling = (count: number, tools: object[] = [f], value = '[f(a=1)]') =>
+    JSON.stringify({
+      system: `${marker}${JSON.stringify(tools)}`,
+      conversations: times(count, [
+        { from: 'human', value: 'q' },
+        { from: 'gpt', value },
+      ]),
+    })
+  const long = (length: number) => 'x'.repeat(length)
   const texts = [
     many('['),
     many('{"a":'),
@@ -186,6 +224,22 @@ test('no megabyte of anything takes a second', () => {
     rlla({ instruction: `**Available Tools** you can use the following tools:\n${many('1. Name: ')}` }),
     rlla({ instruction: `**Available Tools** you can use the following tools:\n1. Name: ${many('\nDescription: ')}` }),
     JSON.stringify({ messages: [{ role: 'user', content: many('<tool_call>') }] }),
+    messages(9_500),
+    messages(850),
+    messages(120, { note: long(mega / 2) }),
+    messages(5_000, { note: long(mega / 2) }),
+    messages(120, { tools: [{ ...f, description: long(mega / 2) }] }),
+    calling(14_000),
+    calling(14_000, [f], '[f('),
+    calling(1_000),
+    calling(120, [{ ...f, description: long(mega / 2) }]),
+    calling(
+      5_000,
+      Array.from({ length: 8_000 }, (_, i) => ({ name: `f(${long(30)}${i}` })),
+    ),
+    calling(1, [{ name: `${'f(),'.repeat(mega / 8)}!` }, f], `[${'f(),'.repeat(mega / 8)}f()]`),
+    calling(1, [{ name: `${'f(a=1),'.repeat(18)}!` }, f], `[${many('f(a=1),')}f()]`),
+    calling(1, [{ name: `${'['.repeat(100)}!` }, f], `x ${many('[')}`),
   ]
   for (const text of texts) {
     const took = cpuMilliseconds(() => {
@@ -197,6 +251,28 @@ test('no megabyte of anything takes a second', () => {
     })
     assert.ok(took < 1000, `${text.slice(0, 40)} … took ${took} ms`)
   }
+})
+
+test('a conversation whose samples repeat too much is left out, once, with the limit', () => {
+  const record = (count: number, content = 'q') => ({
+    id: `c${count}`,
+    messages: Array.from({ length: count }, () => [
+      { role: 'user', content },
+      { role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: {} } }] },
+    ]).flat(),
+    tools: [{ name: 'f' }],
+  })
+  // An agent's conversation of 300,000 characters is far from the limit.
+  const lines = [record(3000), record(100, 'x'.repeat(3000))].map((one) => JSON.stringify(one))
+  const { examples, report } = read(lines)
+  assert.is(examples.length, 100)
+  assert.is(examples[99]?.messages.length, 200)
+  assert.equal(
+    report.problems.map(({ kind, id }) => [kind, id]),
+    [['size', 'c3000']],
+  )
+  assert.match(report.problems[0]?.reason ?? '', /at most 64 MiB of text together.* got 3000 samples with \d+ MiB/)
+  assert.throws(() => read(lines, { strict: true }), /d\.jsonl:1: expected a conversation/)
 })
 
 test.run()

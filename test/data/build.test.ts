@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -230,6 +230,53 @@ test('an error leaves nothing behind, and an older output as it was', async () =
     writeFileSync(path('gone.jsonl'), new Uint8Array([0x1f, 0x8b, 8]))
     const { pipeline } = await build({}, [path('gone.jsonl'), path('in.jsonl')])
     assert.is(pipeline.tally.counts.get('file'), 1)
+  })
+})
+
+test('an output that is another one, or an input, is refused before anything is written', async () => {
+  await withFolder(many, async ({ build, path, text, input }) => {
+    writeFileSync(path('out.jsonl'), 'older')
+    symlinkSync(path('in.jsonl'), path('link.jsonl'))
+    const before = text('in.jsonl')
+    const cases: [Partial<BuildOptions>, RegExp][] = [
+      [
+        { split: { share: 0.5, output: path('./x/../out.jsonl') } },
+        /split\.output \(--test-output\): .*which is output \(--output\)/,
+      ],
+      [{ dropped: path('out.jsonl') }, /dropped \(--dropped\): .*which is output/],
+      [{ output: input }, /output \(--output\): .*which is an input/],
+      [{ dropped: path('link.jsonl') }, /dropped .*which is an input/],
+    ]
+    for (const [options, message] of cases) {
+      const error = await rejection(build(options))
+      assert.is(error.code, 'ERR_CONFIG', error.message)
+      assert.match(error.message, message)
+    }
+    assert.is(text(), 'older')
+    assert.is(text('in.jsonl'), before)
+    assert.equal(readdirSync(path('.')).sort(), ['in.jsonl', 'link.jsonl', 'out.jsonl'])
+  })
+})
+
+test('a folder or an empty file among the inputs costs nothing but itself; records that are left out add up', async () => {
+  const unread = {
+    ...toolace(2),
+    conversations: [
+      { from: 'human', value: 'q' },
+      { from: 'gpt', value: '[g()]' },
+    ],
+  }
+  const partly = toolace(3)
+  partly.conversations[1] = { from: 'gpt', value: '[f(' }
+  await withFolder([xlam(1), unread, partly, {}], async ({ build, path, input }) => {
+    writeFileSync(path('empty.jsonl'), '')
+    const inputs = [path('.'), path('empty.jsonl'), input]
+    const { pipeline, counts } = await build({}, inputs)
+    assert.equal(Object.fromEntries(pipeline.tally.counts), { file: 2, unknown_tool: 1, calls: 1, field: 1 })
+    assert.equal([counts.records, counts.leftOut, counts.samplesLeftOut], [6, 4, 1])
+    assert.match((await rejection(build({ strict: true }, inputs))).message, /expected a file, got a folder/)
+    const nothing = await rejection(build({}, [path('empty.jsonl'), path('.')]))
+    assert.match(nothing.message, /got none of 2; .*empty\.jsonl: expected JSON, JSONL or parquet, got an empty file/)
   })
 })
 

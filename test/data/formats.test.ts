@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Example } from '../../lib/data/example.js'
+import { readToolAce } from '../../lib/data/formats/toolace.js'
 import { type DatasetOptions, loadDataset, readDataset } from '../../lib/data/load.js'
+import { type JsonValue, parseJson } from '../../lib/text/json.js'
 import { toolN1System } from '../../lib/text/prompts/tool-n1.js'
 import type { FamilyResult } from '../parity/result.js'
 import { checkSamples } from '../parity/tool-n1.js'
@@ -242,12 +244,57 @@ test('ToolACE: turns that are left out are reported, and stay in later prompts',
     { system, conversations: [human, gpt('[g()]'), human, gpt('[f(1)]'), human, gpt('[f()]')] },
     { system, conversations: [human, gpt('No.')] },
     { system: 'no marker', conversations: [] },
+    // Nothing is left of these, and each is listed once.
+    { system, conversations: [human, gpt('[g()]')] },
+    { system, conversations: [human, gpt('[f(1)]')] },
   ])
   assert.is(examples.length, 1)
   assert.is(examples[0]?.messages.length, 6)
   assert.equal(
     report.problems.map(({ kind, line }) => `${line} ${kind}`),
-    ['1 unknown_tool', '1 calls', '2 no_call', '3 tools'],
+    ['1 unknown_tool', '1 calls', '2 no_call', '3 tools', '4 unknown_tool', '5 calls'],
+  )
+})
+
+test('ToolACE: calls that cannot be read are no words, and never teach to call nothing', () => {
+  const system = `You.\nHere is a list of functions in JSON format that you can invoke:\n[{"name": "f"}, {"name": "Find (v2)"}]`
+  const record = (value: string) => ({
+    system,
+    conversations: [
+      { from: 'human', value: 'q' },
+      { from: 'gpt', value },
+    ],
+  })
+  const context = { noCall: true }
+  const kindsOf = (value: string) => {
+    const dropped: string[] = []
+    const record = new Map<string, JsonValue>([
+      ['system', system],
+      ['conversations', parseJson(JSON.stringify(recordOf(value)))],
+    ])
+    const samples = readToolAce(record, 'x', { ...context, drop: (kind) => dropped.push(kind) })
+    return { dropped, truths: samples.map(({ calls }) => calls?.length) }
+  }
+  const recordOf = (value: string) => record(value).conversations
+  const broken = ['[f(a=1)', ' [f(a=1)] and so on', '```\n[f(a=1)]\n```', 'I call [ f (a=1)]', '```[Find (v2)(a=1)]```']
+  for (const value of broken) {
+    assert.equal(kindsOf(value), { dropped: ['calls'], truths: [] }, value)
+    assert.equal(
+      read([record(value), record('[f()]')]).report.problems.map(({ kind }) => kind),
+      ['calls'],
+    )
+  }
+  for (const value of ['No tool fits.', '[]', 'f(a=1) is what I would call', 'see [g(a=1)]', 'a list [f] (short)'])
+    assert.equal(kindsOf(value), { dropped: [], truths: [0] }, value)
+  assert.equal(kindsOf('[f(a=1), f()]'), { dropped: [], truths: [2] })
+})
+
+test('messages: a turn that was reported is not reported again as a record without calls', () => {
+  const first = { role: 'assistant', content: '', tool_calls: [{ function: { name: 'f', arguments: {} } }] }
+  const { report } = read([{ messages: [first], tools: [tool] }, { messages: [user('q')] }])
+  assert.equal(
+    report.problems.map(({ kind, line }) => `${line} ${kind}`),
+    ['1 field'],
   )
 })
 

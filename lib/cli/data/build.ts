@@ -27,7 +27,7 @@ export function addBuild(data: Command): void {
     .option('--test-output <file>', 'default: the output with .test before its ending')
     .option('--part <part>', 'only a part of the records: 0.5, 0.5-1, 1/2', parsePart)
     .option('--shuffle', 'in random order instead of the order of the input')
-    .option('--dropped <file>', 'list every record that was left out, one JSON line each')
+    .option('--dropped <file>', 'list every record and turn that was left out, one JSON line each')
     .option('--json', 'print JSON')
   withPipeline(command)
     .addHelpText(
@@ -65,7 +65,7 @@ async function build(inputs: string[], flags: Flags): Promise<void> {
       console.log(JSON.stringify({ records, samples, ...problemCounts(pipeline.tally), table1: table, files }))
       return
     }
-    const problems = problemsText(pipeline.tally)
+    const problems = problemsText(pipeline.tally, counts)
     console.log(table1Text(counts))
     if (problems !== '') console.log(`\n${problems}`)
     const whole = (value: number) => value.toLocaleString('en-US')

@@ -1,9 +1,10 @@
 // `callgrad data inspect` shows samples, or what was left out; `callgrad data render` shows what a model gets to see.
 
 import type { Command } from 'commander'
+import { SourceCounts } from '../../data/counts.js'
 import type { Example } from '../../data/example.js'
 import { type Built, Pipeline, runPipeline } from '../../data/pipeline.js'
-import { kinds, type Problem } from '../../data/problems.js'
+import { isKept, kinds, type Problem } from '../../data/problems.js'
 import { type PromptStyle, toExample } from '../../data/sample.js'
 import { datasetFiles } from '../../data/source/files.js'
 import { fail } from '../../errors.js'
@@ -12,7 +13,7 @@ import { isPromptFormat, promptFormats } from '../../text/prompts/formats.js'
 import { bold, dim, printable, textWidth } from '../ui/style.js'
 import { fold } from '../ui/table.js'
 import { openLength, type PipelineFlags, parseInteger, pipelineOptions, withPipeline } from './options.js'
-import { place } from './report.js'
+import { leftOutText, place } from './report.js'
 
 interface Flags extends PipelineFlags {
   number: number
@@ -58,17 +59,17 @@ async function inspect(inputs: string[], flags: Flags): Promise<void> {
   const left: Dropped[] = []
   const problems: Problem[] = []
   const onProblem = (problem: Problem) => {
-    if (problems.length < 1) problems.push(problem)
+    if (problems.length < 1 && !isKept(problem.kind)) problems.push(problem)
     if (left.length < number && (dropped === true || problem.kind === dropped)) left.push(problem)
   }
   const pipeline = new Pipeline({ ...pipelineOptions(flags, await openLength(flags.model)), onProblem })
   const files = (await Promise.all(inputs.map((input) => datasetFiles(input)))).flat()
   const shown: Example[] = []
-  let records = 0
+  const counts = new SourceCounts()
   const enough = () => (dropped ? left.length >= number : shown.length >= (id === undefined ? number : 1))
   for await (const batch of runPipeline(files, pipeline)) {
     for (const built of batch) {
-      records++
+      counts.add(built)
       for (const problem of left)
         if (problem.file === built.file && problem.line === built.raw.line) addText(problem, built)
       for (const sample of built.samples)
@@ -78,10 +79,16 @@ async function inspect(inputs: string[], flags: Flags): Promise<void> {
   }
   if (dropped) return showDropped(left, flags.json)
   if (id !== undefined && shown.length === 0)
-    fail('Error', 'ERR_DATA', `[data] expected a sample with id "${id}", found none in ${records} records`)
+    fail('Error', 'ERR_DATA', `[data] expected a sample with id "${id}", found none in ${counts.records} records`)
   if (flags.json)
-    console.log(JSON.stringify({ records, dropped: Object.fromEntries(pipeline.tally.counts), examples: shown }))
-  else showExamples(shown, records, pipeline, problems[0])
+    console.log(
+      JSON.stringify({
+        records: counts.records,
+        dropped: Object.fromEntries(pipeline.tally.counts),
+        examples: shown,
+      }),
+    )
+  else showExamples(shown, counts, problems[0])
 }
 
 function addText(problem: Dropped, built: Built): void {
@@ -112,17 +119,10 @@ function showDropped(left: readonly Dropped[], json: boolean | undefined): void 
   }
 }
 
-function showExamples(
-  examples: readonly Example[],
-  records: number,
-  { tally }: Pipeline,
-  first: Problem | undefined,
-): void {
+function showExamples(examples: readonly Example[], counts: SourceCounts, first: Problem | undefined): void {
   const width = textWidth()
   const count = `${examples.length.toLocaleString('en-US')} examples`
-  const problem = first
-    ? `; ${tally.dropped} of ${records} records left out, the first at line ${first.line}: ${first.reason}`
-    : ''
+  const problem = first ? `; ${leftOutText(counts)}, the first at ${place(first)}: ${first.reason}` : ''
   console.log(`${count}${printable(problem)}\n`)
   for (const example of examples) {
     console.log(bold(printable(example.id)))

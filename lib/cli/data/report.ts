@@ -24,8 +24,15 @@ export function table1Text(counts: SourceCounts): string {
 
 export const place = ({ file, line }: Pick<Problem, 'file' | 'line'>) => (line > 0 ? `${file}:${line}` : file)
 
-/** How many records were left out for which reason, and where it was met first; empty where all is well. */
-export function problemsText(tally: Tally): string {
+/** "3 of 8 records and 2 samples of others left out". */
+export function leftOutText({ records, leftOut, samplesLeftOut }: SourceCounts): string {
+  const parts =
+    samplesLeftOut === 0 ? '' : ` and ${whole(samplesLeftOut)} ${samplesLeftOut === 1 ? 'sample' : 'samples'} of others`
+  return `${whole(leftOut)} of ${whole(records)} records${parts} left out`
+}
+
+/** How many records were left out, what for, and where each reason was met first; empty where all is well. */
+export function problemsText(tally: Tally, counts: SourceCounts): string {
   const rows = [...tally.counts]
     .sort(([, a], [, b]) => b - a)
     .map(([kind, count]) => {
@@ -37,7 +44,8 @@ export function problemsText(tally: Tally): string {
         first ? printable(`${place(first)}: ${first.reason}`).slice(0, 120) : '',
       ]
     })
-  return rows.length === 0 ? '' : table(['left out', 'records', 'why', 'the first'], rows)
+  if (rows.length === 0) return ''
+  return `${leftOutText(counts)}\n\n${table(['left out', 'records or samples', 'why', 'the first'], rows)}`
 }
 
 /** Counts by kind, those that were kept apart. */

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { Numbers, SourceCounts, table1 } from '../../data/counts.js'
 import { nothingLeft } from '../../data/load.js'
+import { checkOutputs } from '../../data/outputs.js'
 import { Pipeline, runPipeline } from '../../data/pipeline.js'
 import type { Problem } from '../../data/problems.js'
 import { type PromptStyle, type Sample, toExample } from '../../data/sample.js'
@@ -22,7 +23,7 @@ export function addStats(data: Command): void {
     .command('stats')
     .description("count records, what is left out and why, tools, calls and, with --model, tokens; the paper's Table 1")
     .argument('<input...>', 'files (JSONL, JSON or parquet) or hub ids')
-    .option('--dropped <file>', 'list every record that was left out, one JSON line each')
+    .option('--dropped <file>', 'list every record and turn that was left out, one JSON line each')
     .option('--json', 'print JSON')
   withPipeline(command)
     .addHelpText(
@@ -73,6 +74,8 @@ class SampleCounts {
 
 async function stats(inputs: string[], flags: Flags): Promise<void> {
   const lengthOf = await openLength(flags.model)
+  const files = (await Promise.all(inputs.map((input) => datasetFiles(input)))).flat()
+  if (flags.dropped !== undefined) checkOutputs([{ name: '--dropped', path: flags.dropped }], files)
   const writer = flags.dropped === undefined ? null : new LineWriter(flags.dropped)
   const bar = readingBar()
   let first: Problem | undefined
@@ -84,7 +87,6 @@ async function stats(inputs: string[], flags: Flags): Promise<void> {
     const pipeline = new Pipeline({ ...pipelineOptions(flags, lengthOf), onProblem })
     const counts = new SourceCounts()
     const samples = new SampleCounts(lengthOf, flags.promptFormat)
-    const files = (await Promise.all(inputs.map((input) => datasetFiles(input)))).flat()
     for await (const batch of runPipeline(files, pipeline, bar.show))
       for (const built of batch) {
         counts.add(built)
@@ -130,7 +132,7 @@ function print(counts: SourceCounts, samples: SampleCounts, { tally }: Pipeline)
     ]),
   )
   console.log(`\n${table1Text(counts)}`)
-  const problems = problemsText(tally)
+  const problems = problemsText(tally, counts)
   if (problems !== '') console.log(`\n${problems}`)
   const cells = Object.entries(samples.numbers).map(([name, numbers]) => {
     const { mean, ...others } = numbers.spread()

@@ -82,6 +82,7 @@ function readCall(item: JsonValue, what: string): JsonObject {
   const args = item instanceof Map ? item.get('arguments') : undefined
   if (typeof name !== 'string' || !(args instanceof Map))
     throw new BadRecord('calls', `expected ${what} to have a "name" and an object of "arguments"`)
+  checkText(name, what)
   checkValues(args, what)
   return makeCall(name, args)
 }
@@ -95,7 +96,7 @@ export function readToolCall(item: JsonValue, what: string): JsonObject {
   return readCall(new Map(inner).set('arguments', parsed), what)
 }
 
-/** Text of a turn that has to be there. */
+/** Text that is Unicode. */
 export function checkText(text: string, what: string): string {
   if (loneSurrogate.test(text))
     throw new BadRecord('encoding', `expected ${what} to be Unicode, got half of a surrogate pair`)

@@ -2,8 +2,10 @@ import { JsonNumber, type JsonObject, type JsonValue } from '../../text/json.js'
 import type { Message } from '../example.js'
 import { BadRecord } from '../problems.js'
 import { type DataFormat, dataFormats, replyText, type Sample, type Turn } from '../sample.js'
+import { conversationSamples, type Lesson } from './conversation.js'
 import {
   checkText,
+  checkValues,
   kind,
   parseInner,
   type ReadContext,
@@ -12,7 +14,6 @@ import {
   readToolCall,
   readTools,
   shown,
-  turnId,
 } from './fields.js'
 
 interface ReadTurn extends Turn {
@@ -62,6 +63,7 @@ function rest(record: JsonObject): Pick<Sample, 'role' | 'extra'> {
   const role = record.get('tool_n1_role')
   const named = isFormat(record.get('source'))
   const extra = [...record].filter(([key]) => !ownKeys.has(key) && !(named && key === 'source'))
+  for (const [key, value] of extra) checkValues(value, `"${checkText(key, 'the name of a column')}"`)
   return {
     ...(typeof role === 'string' && { role: checkText(role, '"tool_n1_role"') }),
     ...(extra.length > 0 && { extra: new Map(extra) }),
@@ -103,19 +105,21 @@ function split(turns: readonly ReadTurn[]): Pick<Sample, 'turns' | 'reply'> {
 }
 
 function callSamples(turns: readonly ReadTurn[], id: string, base: Base, context: ReadContext): Sample[] {
-  const samples: Sample[] = []
+  const lessons: Lesson[] = []
+  let reported = false
   for (const [i, turn] of turns.entries()) {
     if (turn.role !== 'assistant' || !turn.learn || (turn.calls === undefined && !context.noCall)) continue
     if (i === 0) {
       context.drop('field', 'expected a message before the reply of the assistant', id)
+      reported = true
       continue
     }
     const calls = turn.calls ?? []
-    const sample: Sample = { id: turnId(id, samples.length), ...base, turns: turns.slice(0, i).map(bare), calls }
-    samples.push(turn.thought === undefined ? sample : { ...sample, reply: replyText(turn.thought, calls) })
+    lessons.push({ before: i, calls, ...(turn.thought !== undefined && { reply: replyText(turn.thought, calls) }) })
   }
-  if (samples.length === 0) throw new BadRecord('no_call', 'expected a turn of the assistant to learn from, got none')
-  return samples
+  if (lessons.length === 0 && !reported)
+    throw new BadRecord('no_call', 'expected a turn of the assistant to learn from, got none')
+  return conversationSamples(id, base, turns.map(bare), lessons)
 }
 
 const bare = ({ role, content, calls }: ReadTurn): Turn => (calls ? { role, content, calls } : { role, content })

@@ -160,6 +160,7 @@ function readCallLines(text: string): JsonObject[] {
       const args = call instanceof Map ? (call.get('parameters') ?? call.get('arguments')) : undefined
       if (typeof name !== 'string' || !(args instanceof Map))
         throw new BadRecord('calls', `expected call ${i + 1} to have a "name" and an object of "parameters"`)
+      checkText(name, `call ${i + 1}`)
       checkValues(args, `call ${i + 1}`)
       return makeCall(name, args)
     })

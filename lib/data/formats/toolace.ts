@@ -1,7 +1,8 @@
 import { type JsonObject, type JsonValue, parseJson } from '../../text/json.js'
-import { parseCallList } from '../../text/python-calls.js'
-import { BadRecord } from '../problems.js'
-import { makeCall, type Sample, type Turn } from '../sample.js'
+import { CallListReader } from '../../text/python-calls.js'
+import { BadRecord, type ProblemKind } from '../problems.js'
+import { makeCall, type Turn } from '../sample.js'
+import { conversationSamples, type Lesson } from './conversation.js'
 import {
   checkText,
   checkValues,
@@ -10,7 +11,6 @@ import {
   readShareGptTurn,
   readTools,
   stringField,
-  turnId,
 } from './fields.js'
 
 const marker = 'Here is a list of functions in JSON format that you can invoke:\n'
@@ -18,53 +18,52 @@ const marker = 'Here is a list of functions in JSON format that you can invoke:\
 /**
  * ToolACE's format: `{system, conversations: [{from, value}]}`; the system text ends in a JSON list of tools and rules for the reply,
  * calls are written as `[f(a="x", b=2), g()]`. Every turn of the assistant that is such a list gives one sample: the turns before it are
- * the prompt. A turn whose calls name a tool that is not in the list, or that looks like calls and cannot be read, is reported and left
- * out; it stays in the prompt of later turns.
+ * the prompt. A turn whose calls name a tool that is not in the list, or that is meant as calls and cannot be read, is reported and left
+ * out; it stays in the prompt of later turns. Meant as calls is what begins with "[", or has `[name(` of a tool anywhere, as in a code
+ * fence: such a turn must not teach that to call nothing is right.
  *
  * Tool-N1's own parser cuts an argument at a ")" inside a string; this one does not.
  */
 export const readToolAce: RecordReader = (record, id, context) => {
   const { role, tools } = readSystem(stringField(record, 'system'))
   const names = new Set(tools.map((tool) => tool.get('name') as string))
-  const samples: Sample[] = []
-  const before: Turn[] = []
+  const reader = new CallListReader({ names, bareWords: true })
+  const lessons: Lesson[] = []
+  const turns: Turn[] = []
+  let reported = false
+  const drop = (kind: ProblemKind, reason: string) => {
+    context.drop(kind, `turn ${turns.length + 1}: ${reason}`, id)
+    reported = true
+  }
   for (const [i, value] of listField(record, 'conversations').entries()) {
     const turn = readShareGptTurn(value, i)
-    const calls = turn.role === 'assistant' ? readCallTurn(turn.content, names) : null
-    const learn = (list: JsonObject[]) =>
-      samples.push({ id: turnId(id, samples.length), source: 'toolace', role, tools, turns: [...before], calls: list })
-    if (calls === null) {
-      if (turn.role === 'assistant') {
-        if (looksLikeCalls(turn.content)) context.drop('calls', `turn ${i + 1}: expected calls as f(a=1), got text`, id)
-        else if (context.noCall) learn([])
-      }
-      before.push({ role: turn.role, content: turn.content })
-      continue
-    }
-    const unknown = calls.find((call) => !names.has(call.get('name') as string))
-    if (unknown === undefined) learn(calls)
-    else context.drop('unknown_tool', `turn ${i + 1}: expected a tool of the list, got "${unknown.get('name')}"`, id)
-    before.push({ role: 'assistant', content: '', calls })
+    const calls = turn.role === 'assistant' ? readReply(turn.content, reader) : []
+    if (calls === null) drop('calls', 'expected calls as [f(a=1)] or words, got calls that cannot be read')
+    const unknown = calls?.find((call) => !names.has(call.get('name') as string))
+    if (unknown !== undefined) drop('unknown_tool', `expected a tool of the list, got "${unknown.get('name')}"`)
+    const learn = turn.role === 'assistant' && calls !== null && unknown === undefined
+    if (learn && (calls.length > 0 || context.noCall)) lessons.push({ before: turns.length, calls })
+    turns.push(
+      calls !== null && calls.length > 0
+        ? { role: 'assistant', content: '', calls }
+        : { role: turn.role, content: turn.content },
+    )
   }
-  if (samples.length === 0)
+  if (lessons.length === 0 && !reported)
     throw new BadRecord('no_call', 'expected a turn of the assistant with calls of tools in the list')
-  return samples
+  return conversationSamples(id, { source: 'toolace', role, tools }, turns, lessons)
 }
 
-/** The calls of a turn; null where it is no list of calls, or an empty one. */
-function readCallTurn(text: string, names: ReadonlySet<string>): JsonObject[] | null {
-  if (!text.trimStart().startsWith('[')) return null
-  const calls = parseCallList(text, { names, bareWords: true })
-  if (calls === null || calls.length === 0) return null
+/** The calls of a turn of the assistant: none where it is words or an empty list, null where it is meant as calls and cannot be read. */
+function readReply(text: string, reader: CallListReader): JsonObject[] | null {
+  const asList = text.trimStart().startsWith('[')
+  const calls = asList ? reader.read(text) : null
+  if (calls === null) return asList || reader.mentions(text) ? null : []
   return calls.map((call) => {
+    checkText(call.name, 'the name of a call')
     checkValues(call.arguments, `the arguments of ${call.name}`)
     return makeCall(call.name, call.arguments)
   })
-}
-
-const looksLikeCalls = (text: string) => {
-  const trimmed = text.trim()
-  return trimmed.startsWith('[') && trimmed.endsWith(']') && trimmed.includes('(')
 }
 
 /** The role is the system text up to the marker, the tools are the JSON list that follows it. */

@@ -33,14 +33,15 @@ export interface Source {
 const chunkBytes = 2 ** 20
 
 /**
- * Opens a data set's file: JSONL, a JSON list or parquet, told by its content. A file that is something else is a source whose only record
- * cannot be read. Throws `ERR_IO` where it cannot be opened at all.
+ * Opens a data set's file: JSONL, a JSON list or parquet, told by its content. A file that is something else, or a folder, is a source whose
+ * only record cannot be read. Throws `ERR_IO` where it cannot be opened at all.
  */
 export async function openSource(path: string): Promise<Source> {
   const cannot = (error: unknown): never =>
     fail('Error', 'ERR_IO', `[data] expected a readable file at ${path}: ${(error as Error).message}`, error)
   const { size, start } = await readStart(path).catch(cannot)
-  const found = sniff(start)
+  const found =
+    start === null ? { problem: 'expected a file, got a folder; name the files that are in it' } : sniff(start)
   if ('problem' in found) {
     const problem = new BadRecord('file', found.problem)
     const read = (): never => {
@@ -53,8 +54,9 @@ export async function openSource(path: string): Promise<Source> {
   return { path, size, batches: () => readText(path, splitter) }
 }
 
-async function readStart(path: string): Promise<{ size: number; start: Uint8Array }> {
-  if ((await stat(path)).isDirectory()) throw new Error('it is a folder')
+/** The first bytes of a file; null of a folder. */
+async function readStart(path: string): Promise<{ size: number; start: Uint8Array | null }> {
+  if ((await stat(path)).isDirectory()) return { size: 0, start: null }
   const handle = await open(path)
   try {
     const { size } = await handle.stat()

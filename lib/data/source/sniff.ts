@@ -12,6 +12,7 @@ const startsWith = (bytes: Uint8Array, ...magic: number[]) => magic.every((byte,
  */
 export function sniff(bytes: Uint8Array): { kind: FileKind } | { problem: string } {
   const wrong = (what: string, help: string) => ({ problem: `expected JSON, JSONL or parquet, got ${what}; ${help}` })
+  if (bytes.length === 0) return { problem: 'expected JSON, JSONL or parquet, got an empty file' }
   if (startsWith(bytes, 0x50, 0x41, 0x52, 0x31)) return { kind: 'parquet' }
   if (startsWith(bytes, 0x1f, 0x8b)) return wrong('gzip data', 'unpack it first (gunzip)')
   if (startsWith(bytes, 0x28, 0xb5, 0x2f, 0xfd)) return wrong('zstd data', 'unpack it first (unzstd)')
@@ -27,5 +28,16 @@ export function sniff(bytes: Uint8Array): { kind: FileKind } | { problem: string
   if (start.startsWith('version https://git-lfs'))
     return wrong('a Git LFS pointer, not the file it stands for', 'fetch it with "git lfs pull"')
   if (/^<(!doctype|html|\?xml)/i.test(start)) return wrong('a web page', 'was the download refused?')
+  if (isSpreadObject(start))
+    return wrong('one JSON object over several lines', 'give a JSON list of records ([…]), or one record a line')
   return { kind: start.startsWith('[') ? 'list' : 'lines' }
+}
+
+/**
+ * A pretty-printed object: its first line ends inside of it and the second one goes on with a key or an end, or ends with a comma. A record
+ * of a JSONL file that breaks off is followed by a line that begins with a brace and ends with one.
+ */
+function isSpreadObject(start: string): boolean {
+  const [first = '', second = ''] = start.split('\n', 2)
+  return /^\{(.*[{[,:])?\s*$/.test(first) && (/^\s*["}\]]/.test(second) || /,\s*$/.test(second))
 }
