@@ -2,9 +2,11 @@
 
 import type { Example } from '../data/example.js'
 import { type Dataset, loadDataset } from '../data/load.js'
+import { isKept } from '../data/problems.js'
 import { withThoughts } from '../data/thoughts.js'
 import type { PromptFormat } from '../text/prompts/formats.js'
 import type { DatasetSpec } from '../train/config.js'
+import { leftOutText, place } from './data/report.js'
 
 /** Reads a data set as settings describe it. Records that cannot be read are in its report. */
 export function openExamples(spec: DatasetSpec, { promptFormat }: { promptFormat: PromptFormat }): Promise<Dataset> {
@@ -21,9 +23,8 @@ export function openExamples(spec: DatasetSpec, { promptFormat }: { promptFormat
 /** "1,200 examples", and how many records were left out and why the first one was. */
 export function describeExamples({ examples, report }: Dataset): string {
   const count = `${examples.length.toLocaleString('en-US')} examples`
-  const [first] = report.problems
-  if (!first) return count
-  return `${count}; ${report.problems.length} of ${report.records} records left out, the first at line ${first.line}: ${first.reason}`
+  const first = report.problems.find(({ kind }) => !isKept(kind))
+  return first ? `${count}; ${leftOutText(report)}, the first at ${place(first)}: ${first.reason}` : count
 }
 
 /** The text that a person typed in an example: its last message of the user. */

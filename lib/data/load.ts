@@ -31,6 +31,10 @@ export interface DatasetOptions {
 export interface DatasetReport {
   /** Records in the file, good or bad. */
   records: number
+  /** Records that gave no example. */
+  leftOut: number
+  /** Examples (turns) that were left out of records that gave others. */
+  samplesLeftOut: number
   /** Examples that the good ones gave, before `part` and `limit`. */
   examples: number
   /** What was left out and why, and ids that had to be changed. */
@@ -80,11 +84,15 @@ class Collector {
   private readonly examples: Example[] = []
   private readonly problems: Problem[] = []
   private readonly reader: SampleReader
+  private readonly tally: Tally
   private records = 0
+  private leftOut = 0
+  private samplesLeftOut = 0
 
   constructor(private readonly options: DatasetOptions) {
     const { format, strict = false } = options
     const tally = new Tally({ strict, onProblem: (problem) => this.problems.push(problem) })
+    this.tally = tally
     this.reader = new SampleReader({ ...(format && { format }), onProblem: (problem) => tally.add(problem) })
   }
 
@@ -92,14 +100,18 @@ class Collector {
     const prompt = this.options.prompt ?? 'tool-n1'
     for (const raw of records) {
       this.records++
-      for (const sample of this.reader.read(file, raw).samples) this.examples.push(toExample(sample, prompt))
+      const before = this.tally.dropped
+      const { samples } = this.reader.read(file, raw)
+      if (samples.length === 0) this.leftOut++
+      else this.samplesLeftOut += this.tally.dropped - before
+      for (const sample of samples) this.examples.push(toExample(sample, prompt))
     }
   }
 
   finish(file: string): Dataset {
-    const { examples, problems, records } = this
+    const { examples, problems, records, leftOut, samplesLeftOut } = this
     if (examples.length === 0) throw nothingLeft(file, records, problems[0])
-    return { examples, report: { records, examples: examples.length, problems } }
+    return { examples, report: { records, leftOut, samplesLeftOut, examples: examples.length, problems } }
   }
 }
 

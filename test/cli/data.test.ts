@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parsePart } from '../../lib/cli/data/options.js'
+import { describeExamples } from '../../lib/cli/examples.js'
+import { readDataset } from '../../lib/data/load.js'
 import { inTemporaryFolder } from '../formats/support.js'
 import { runCallgrad } from './support/callgrad.js'
 
@@ -98,6 +100,26 @@ test('of several inputs, the one with the first problem is named; records are co
     const stats = await run(folder, 'stats', 'a.jsonl', 'b.jsonl')
     assert.match(stats.out, '2 of 5 records left out')
   })
+})
+
+test('what a training says of its data: records once, turns apart, ids that were changed not at all', () => {
+  const system = 'Here is a list of functions in JSON format that you can invoke:\n[{"name": "f"}]'
+  const turns = (...values: string[]) => ({
+    system,
+    conversations: values.flatMap((value) => [
+      { from: 'human', value: 'q' },
+      { from: 'gpt', value },
+    ]),
+  })
+  const records = [
+    JSON.parse(record(1, 'f')),
+    JSON.parse(record(1, 'f')),
+    turns('[g()]', '[g(]'),
+    turns('[g()]', '[f()]'),
+  ]
+  const text = records.map((one) => JSON.stringify(one)).join('\n')
+  const line = describeExamples(readDataset('d.jsonl', new TextEncoder().encode(text)))
+  assert.match(line, '3 examples; 1 of 4 records and 1 sample of others left out, the first at d.jsonl:3: turn 2: ')
 })
 
 test('parts are written as fractions, ranges and i/n', () => {

@@ -254,6 +254,7 @@ test('ToolACE: turns that are left out are reported, and stay in later prompts',
     report.problems.map(({ kind, line }) => `${line} ${kind}`),
     ['1 unknown_tool', '1 calls', '2 no_call', '3 tools', '4 unknown_tool', '5 calls'],
   )
+  assert.equal([report.records, report.leftOut, report.samplesLeftOut], [5, 4, 2])
 })
 
 test('ToolACE: calls that cannot be read are no words, and never teach to call nothing', () => {

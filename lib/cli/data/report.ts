@@ -25,7 +25,11 @@ export function table1Text(counts: SourceCounts): string {
 export const place = ({ file, line }: Pick<Problem, 'file' | 'line'>) => (line > 0 ? `${file}:${line}` : file)
 
 /** "3 of 8 records and 2 samples of others left out". */
-export function leftOutText({ records, leftOut, samplesLeftOut }: SourceCounts): string {
+export function leftOutText({
+  records,
+  leftOut,
+  samplesLeftOut,
+}: Pick<SourceCounts, 'records' | 'leftOut' | 'samplesLeftOut'>): string {
   const parts =
     samplesLeftOut === 0 ? '' : ` and ${whole(samplesLeftOut)} ${samplesLeftOut === 1 ? 'sample' : 'samples'} of others`
   return `${whole(leftOut)} of ${whole(records)} records${parts} left out`
