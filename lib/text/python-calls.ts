@@ -12,18 +12,13 @@ export interface CallListOptions {
   bareWords?: boolean
 }
 
-/** {@link CallListReader.read} of one text. */
-export function parseCallList(text: string, options: CallListOptions = {}): PythonCall[] | null {
-  return new CallListReader(options).read(text)
-}
-
 /** Reads any number of texts with the same options. */
 export class CallListReader {
   private readonly plain: ReadonlySet<string>
   private readonly unusual: LongestName | null
   private readonly bareWords: boolean
 
-  constructor({ names = [], bareWords = false }: CallListOptions) {
+  constructor({ names = [], bareWords = false }: CallListOptions = {}) {
     const all = [...names]
     const unusual = all.filter((name) => !plainName.test(name) && name.length <= longestUnusual)
     this.plain = new Set(all.map((name) => name.trim()))

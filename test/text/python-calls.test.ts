@@ -1,9 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { printJson } from '../../lib/text/json-print.js'
-import { CallListReader, parseCallList } from '../../lib/text/python-calls.js'
+import { type CallListOptions, CallListReader } from '../../lib/text/python-calls.js'
 import { cpuMilliseconds } from '../support/time.js'
 
+const parseCallList = (text: string, options: CallListOptions = {}) => new CallListReader(options).read(text)
 const read = (text: string) => parseCallList(text)?.map((call) => `${call.name} ${printJson(call.arguments)}`) ?? null
 
 test('reads calls with Python literals, numbers as written', () => {
