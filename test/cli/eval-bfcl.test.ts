@@ -89,7 +89,7 @@ test('wrong usage exits 2 and names what is known', async ({ server, folder }) =
   const cases: [string[], string][] = [
     [['eval', 'bfcl', '-m', 'm'], "required option '-d, --data <folder>' not specified"],
     [args(server, '--version', 'v5'), '--version: expected v3, v4, got "v5"'],
-    [args(server, '--handler', 'x'), '--handler: expected prompt, tool-n1, qwen-fc'],
+    [args(server, '--handler', 'x'), '--handler: expected prompt, tool-n1, tool-n1-no-reason, qwen-fc'],
     [args(server, '-c', 'simpel'), '--category: expected simple_python'],
     [args(server, '-c', 'multi_turn_base'), 'only single-turn categories are covered'],
   ]
