@@ -78,6 +78,13 @@ void registerKernels(KernelTable& table) {
   table.set("columnSum", columnSum);
 }
 
+template <typename F>
+bool soon(F holds) {
+  for (int i = 0; i < 5000 && !holds(); i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return holds();
+}
+
 // A device over a runtime of its own, and the calls of a test.
 struct Bench {
   FakeRuntime runtime;
@@ -112,6 +119,14 @@ struct Bench {
     task->call.attr[0] = value;
     device->submit(std::move(task));
   }
+  // The device's first op: it is done when this returns, and was not when its launch did.
+  void runAfterItsLaunch(const char* op, const TensorView& x, double value = 0) {
+    runtime.closeGate();
+    run(op, x, value);
+    EXPECT(soon([&] { return runtime.launched == 1; }));
+    runtime.openGate();
+    EXPECT(soon([&] { return runtime.ran == 1; }));
+  }
   std::future<Status> read(const TensorView& x, std::vector<float>* to) {
     to->assign(size_t(x.numel()), -1);
     auto promise = std::make_shared<std::promise<Status>>();
@@ -129,13 +144,6 @@ struct Bench {
     return promise->get_future();
   }
 };
-
-template <typename F>
-bool soon(F holds) {
-  for (int i = 0; i < 5000 && !holds(); i++)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return holds();
-}
 
 void readsDoNotHoldUpLaunches() {
   Bench b;
@@ -275,8 +283,7 @@ void aFaultThatAnAllocationMeetsIsNoLackOfMemory() {
   Bench b;
   const TensorView x = b.tensor(4);
   b.runtime.failOnDevice = "fillKernel";
-  b.run("fill", x, 1);
-  EXPECT(soon([&] { return b.runtime.ran == 1; }));
+  b.runAfterItsLaunch("fill", x, 1);
   CachingAllocator::Block* block = nullptr;
   const Status s = b.device->allocator().allocate(size_t(200) << 20, &block);
   EXPECT(s.code() == Code::kDevice);
@@ -289,8 +296,7 @@ void aFaultThatScratchSpaceMeetsIsNoLackOfMemory() {
   Bench b;
   const TensorView x = b.tensor(4);
   b.runtime.failOnDevice = "reportKernel";
-  b.run("columnSum", x);
-  EXPECT(soon([&] { return b.runtime.ran == 1; }));
+  b.runAfterItsLaunch("columnSum", x);
   b.run("fill", x, 1);  // its first scratch space
   const Status s = b.sync().get();
   EXPECT(s.code() == Code::kDevice);

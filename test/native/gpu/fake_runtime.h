@@ -154,15 +154,16 @@ class FakeRuntime final : public Runtime {
     if (l.name == failLaunch)
       return Status(Code::kDevice,
                     "invalid configuration argument (cudaErrorInvalidConfiguration)");
-    launched++;
     std::vector<char> packed(static_cast<const char*>(l.packed),
                              static_cast<const char*>(l.packed) + l.packedBytes);
     queueOrRecord([this, packed, invoke = l.invoke, fails = l.name == failOnDevice] {
-      ran++;
       if (fails) sticky_ = true;
       if (!sticky_) invoke(packed.data());
+      ran++;
     });
-    return state();
+    const Status found = state();
+    launched++;  // what runs from now on, this launch has not seen
+    return found;
   }
 
   Status beginRecording(StreamHandle) override {
