@@ -42,11 +42,12 @@ export class Pipeline {
   private readonly seed: number
 
   constructor(private readonly options: PipelineOptions) {
-    const { format, noCall = false, strict = false, onProblem, seed = 0 } = options
+    const { format, noCall = false, keepUnknownTools = false, strict = false, onProblem, seed = 0 } = options
     this.tally = new Tally({ strict, ...(onProblem && { onProblem }) })
     this.seed = seed
     this.reader = new SampleReader({
       noCall,
+      keepUnknownTools,
       ...(format && { format }),
       onProblem: (problem) => this.tally.add(problem),
     })

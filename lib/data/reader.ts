@@ -10,6 +10,8 @@ export interface ReaderOptions {
   format?: DataFormat
   /** Turns of the assistant without a call become samples, too. Default false. */
   noCall?: boolean
+  /** ToolACE's turns that call a tool which is not in the list become samples, too; of other formats the pipeline decides. Default false. */
+  keepUnknownTools?: boolean
   /** Sees what cannot be read; what it throws ends the reading. */
   onProblem: (problem: Problem) => void
 }
@@ -59,7 +61,8 @@ export class SampleReader {
     if (taken !== null) report('duplicate_id', `expected an id of its own, got "${taken}" again; kept as "${id}"`, id)
     try {
       checkText(id, '"id"')
-      const context = { noCall: this.options.noCall ?? false, drop: report }
+      const { noCall = false, keepUnknownTools = false } = this.options
+      const context = { noCall, keepUnknownTools, drop: report }
       const samples = readers[format](record, id, context)
       return { source: samples[0]?.source ?? format, multiTurn: isMultiTurn(record, samples), samples }
     } catch (error) {

@@ -167,6 +167,22 @@ test('prompts over the limit are left out, calls of unknown tools kept on reques
   })
 })
 
+test("ToolACE's calls of unknown tools are left out or kept, too", async () => {
+  const record = toolace(0)
+  record.conversations[1]!.value = '[h(a=1.0)]'
+  await withFolder([record], async ({ build, path }) => {
+    const { pipeline } = await build()
+    assert.is(pipeline.tally.counts.get('unknown_tool'), 1)
+    const kept = await build({ keepUnknownTools: true, output: path('kept.jsonl') })
+    assert.is(kept.pipeline.tally.dropped, 0)
+    const { examples } = await loadDataset(path('kept.jsonl'))
+    assert.equal(
+      examples.map(({ truth }) => truth),
+      ['[{"name": "h", "arguments": {"a": 1.0}}]', '[{"name": "f", "arguments": {"a": 2}}]'],
+    )
+  })
+})
+
 test('answers in words are samples without a call on request', async () => {
   await withFolder([toolace(0)], async ({ build, path }) => {
     await build({ noCall: true })

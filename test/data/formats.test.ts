@@ -266,7 +266,7 @@ test('ToolACE: calls that cannot be read are no words, and never teach to call n
       { from: 'gpt', value },
     ],
   })
-  const context = { noCall: true }
+  const context = { noCall: true, keepUnknownTools: false }
   const kindsOf = (value: string) => {
     const dropped: string[] = []
     const record = new Map<string, JsonValue>([

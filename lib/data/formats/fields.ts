@@ -8,6 +8,8 @@ import { makeCall, type Sample } from '../sample.js'
 export interface ReadContext {
   /** Also answers in words become samples, with no call as the right answer. A record that says itself that no call is right always is one. */
   noCall: boolean
+  /** Also turns that call a tool which is not in the list become samples, where a reader tells turns apart. */
+  keepUnknownTools: boolean
   /** Reports a turn that gives no sample although it should. */
   drop: (kind: ProblemKind, reason: string, id: string) => void
 }
