@@ -128,13 +128,17 @@ function derivative(call: Call) {
   return { variables: { dq: q!.values, dk: k!.values, dv: v!.values }, loss }
 }
 
-/** Pages in an order that is nobody's, so that only the tables can find them. */
+/**
+ * Pages in an order that is nobody's, so that only the tables can find them. The prefix of group g + 1 begins with the first `alike[g]`
+ * pages of the one before.
+ */
 function decodeCase(
   name: string,
   [heads, kvHeads, dim]: [number, number, number],
   pageSize: number,
   prefixes: number[],
   rows: [group: number, own: number][],
+  alike: number[] = [],
 ): OpCase {
   const pagesOf = (tokens: number) => Math.ceil(tokens / pageSize)
   const prefixWidth = Math.max(0, ...prefixes.map(pagesOf))
@@ -145,6 +149,10 @@ function decodeCase(
     .sort((a, b) => a.key - b.key)
     .map(({ page }) => page)
   const take = (count: number) => Float64Array.from(shuffled.splice(0, count))
+  const prefixPages = take(prefixes.length * prefixWidth)
+  for (const [g, count] of alike.entries()) {
+    prefixPages.copyWithin((g + 1) * prefixWidth, g * prefixWidth, g * prefixWidth + count)
+  }
   const ints = (values: ArrayLike<number>, shape: number[]): Input => ({
     shape,
     values: Float64Array.from(values),
@@ -159,7 +167,7 @@ function decodeCase(
         rows.map(([group]) => group),
         [rows.length],
       ),
-      prefixPages: ints(take(prefixes.length * prefixWidth), [prefixes.length, prefixWidth]),
+      prefixPages: ints(prefixPages, [prefixes.length, prefixWidth]),
       prefixLens: ints(prefixes, [prefixes.length]),
       ownPages: ints(take(rows.length * ownWidth), [rows.length, ownWidth]),
       ownLens: ints(
@@ -316,6 +324,24 @@ export const rows: OpRow[] = [
         ],
       ),
       decodeCase('more rows than are folded at once', [3, 1, 32], 64, [129, 5, 64], many),
+      decodeCase(
+        'prefixes that begin with the same pages',
+        [6, 2, 32],
+        16,
+        [137, 200, 90, 64, 300],
+        [
+          [0, 3],
+          [1, 20],
+          [1, 0],
+          [2, 7],
+          [3, 1],
+          [-1, 2],
+          [3, 65],
+          [4, 2],
+          [1, 1],
+        ],
+        [8, 6, 1, 4],
+      ),
       decodeCase('nothing to see', [7, 1, 128], 8, [0], [[0, 0]]),
       decodeCase('one long row', [1, 1, 20], 32, [0], [[0, 1025]]),
       decodeCase('no rows', [3, 1, 64], 16, [20], []),

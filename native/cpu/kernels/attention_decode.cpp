@@ -1,10 +1,10 @@
 // One decode step of attention over paged keys and values.
 //
-// q, out: [B, Hq, D]; kv: [pages, 2, Hkv, pageSize, D]. Bound by the bytes of the own keys; the
-// keys of a group's prefix are read and packed once for up to 16 adjacent rows of the group, whose
-// query heads are folded into the rows of one product. A row's arithmetic is attention_block.h's,
-// so it does not matter how rows are folded or cut over threads: the cut here may follow the number
-// of threads.
+// q, out: [B, Hq, D]; kv: [pages, 2, Hkv, pageSize, D]. Bound by the bytes of the own keys; keys
+// that up to 16 adjacent rows share (the prefix of their group, or pages that the prefixes of
+// several begin with) are read and packed once, and the rows' query heads are folded into the rows
+// of one product. A row's arithmetic is attention_block.h's, so it does not matter how rows are
+// folded or cut over threads: the cut here may follow the number of threads.
 //
 // At 64 sequences of 288 tokens with prompts of their own, half of the time went to waiting for
 // keys: the hardware prefetcher stops at every page and head. Fetching each block's successor while
@@ -13,6 +13,7 @@
 
 #include "core/parallel.h"
 #include "cpu/kernels/attention_block.h"
+#include "cpu/kernels/attention_decode_rows.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/families.h"
 
@@ -34,17 +35,14 @@ Status checkPages(const char* name, const int32_t* pages, int64_t width, int64_t
   return {};
 }
 
-struct RowRange {
-  int64_t begin, end;
-};
-
 // The call's tables and its cache.
 template <typename T>
 struct Views {
   const T* kv;
-  int64_t headSize, half, pageSize, dim, group;  // half: from keys to values of a page
-  const int32_t *rowGroup, *prefixPages, *prefixLens, *ownPages, *ownLens;
-  int64_t prefixWidth, ownWidth;
+  int64_t headSize, half, dim, group;  // half: from keys to values of a page
+  PrefixTables prefix;
+  const int32_t *ownPages, *ownLens;
+  int64_t ownWidth;
 };
 
 // Keys that a run of rows sees, up to 64 of them.
@@ -52,47 +50,73 @@ template <typename T>
 struct BlockOf {
   const T* rows[kKeyBlock];
   int n;
-  int first, count;  // rows of the task that see them: query heads of one row, or of all
+  int first, count;  // rows of the task that see them, query heads folded
 };
 
-// The blocks that a task walks: the prefix with all of its rows, then each row's own keys.
+// The blocks that a task walks: what all of its rows share, then group by group the rest of the
+// prefix and each row's own keys.
 template <typename T>
 class BlockWalk {
  public:
   BlockWalk(const Views<T>& views, RowRange range, int64_t head)
-      : v_(views), range_(range), head_(views.kv + head * views.headSize) {}
+      : v_(views),
+        range_(range),
+        head_(views.kv + head * views.headSize),
+        row_(range.begin),
+        groupEnd_(range.begin) {
+    enter(range.begin, range.end, prefixOf(range.begin), 0, range.shared);
+  }
 
   bool next(BlockOf<T>* block) {
-    for (; at_ <= range_.end - range_.begin; at_++, key_ = 0) {
-      const bool prefix = at_ == 0;
-      const int64_t row = range_.begin + at_ - 1, g = v_.rowGroup[range_.begin];
-      const int64_t tokens = prefix ? v_.prefixLens[g] : v_.ownLens[row];
-      if (key_ >= tokens) continue;
-      block->first = prefix ? 0 : int((at_ - 1) * v_.group);
-      block->count = int(prefix ? (range_.end - range_.begin) * v_.group : v_.group);
-      locate(prefix ? v_.prefixPages + g * v_.prefixWidth : v_.ownPages + row * v_.ownWidth,
-             int(std::min<int64_t>(tokens - key_, kKeyBlock)), block);
-      key_ += block->n;
-      return true;
-    }
-    return false;
+    while (key_ >= keys_)
+      if (!enterNext()) return false;
+    block->first = int((begin_ - range_.begin) * v_.group);
+    block->count = int((end_ - begin_) * v_.group);
+    locate(int(std::min<int64_t>(keys_ - key_, kKeyBlock)), block);
+    key_ += block->n;
+    return true;
   }
 
  private:
-  void locate(const int32_t* pages, int n, BlockOf<T>* block) const {
+  const int32_t* prefixOf(int64_t row) const {
+    return v_.prefix.pages + v_.prefix.rowGroup[row] * v_.prefix.width;
+  }
+
+  void enter(int64_t begin, int64_t end, const int32_t* pages, int64_t from, int64_t to) {
+    begin_ = begin, end_ = end, pages_ = pages, key_ = from, keys_ = to;
+  }
+
+  // The run of keys that follows: the rest of a prefix before its first row's own keys.
+  bool enterNext() {
+    if (row_ == range_.end) return false;
+    const int32_t* groups = v_.prefix.rowGroup;
+    if (row_ == groupEnd_) {
+      while (groupEnd_ < range_.end && groups[groupEnd_] == groups[row_]) groupEnd_++;
+      enter(row_, groupEnd_, prefixOf(row_), range_.shared, v_.prefix.lens[groups[row_]]);
+    } else {
+      enter(row_, row_ + 1, v_.ownPages + row_ * v_.ownWidth, 0, v_.ownLens[row_]);
+      row_++;
+    }
+    return true;
+  }
+
+  void locate(int n, BlockOf<T>* block) const {
+    const int64_t pageSize = v_.prefix.pageSize;
     block->n = n;
     for (int j = 0; j < n;) {
-      const int64_t page = (key_ + j) / v_.pageSize, slot = (key_ + j) % v_.pageSize;
-      const T* row = head_ + pages[page] * 2 * v_.half + slot * v_.dim;
-      for (int64_t s = slot; s < v_.pageSize && j < n; s++, j++, row += v_.dim)
-        block->rows[j] = row;
+      const int64_t page = (key_ + j) / pageSize, slot = (key_ + j) % pageSize;
+      const T* row = head_ + pages_[page] * 2 * v_.half + slot * v_.dim;
+      for (int64_t s = slot; s < pageSize && j < n; s++, j++, row += v_.dim) block->rows[j] = row;
     }
   }
 
   const Views<T>& v_;
   RowRange range_;
   const T* head_;
-  int64_t at_ = 0, key_ = 0;  // 0: the prefix, else the own keys of row at_ - 1; its next key
+  int64_t row_, groupEnd_;  // the next row whose own keys are walked, the end of its group
+  int64_t begin_, end_;     // the run of keys at hand: its rows, pages, next key and end
+  const int32_t* pages_;
+  int64_t key_, keys_;
 };
 
 template <typename T>
@@ -121,19 +145,18 @@ Status decode(const OpCall& c, KernelContext& context) {
                                   ownPages.shape[1], ownLens[r], pageSize, pages, r));
   }
 
-  // Adjacent rows of a group share the packing of its prefix; a few tasks per thread keep threads
-  // busy to the end.
+  // A few tasks per thread keep threads busy to the end.
   const int64_t most = std::clamp<int64_t>(batch * kvHeads / (int64_t(threadCount()) * 4),
                                            std::min<int64_t>(kMostRows, 4), kMostRows);
+  const PrefixTables prefix{rowGroup, prefixPages.as<int32_t>(), prefixLens,
+                            prefixPages.present() ? prefixPages.shape[1] : 0, pageSize};
   std::vector<RowRange> ranges;
   for (int64_t r = 0; r < batch;) {
-    int64_t end = r + 1;
-    while (end < batch && end - r < most && rowGroup[end] == rowGroup[r]) end++;
-    if (rowGroup[r] >= 0)
-      ranges.push_back({r, end});
-    else
-      for (int64_t i = r; i < end; i++)
-        std::fill_n(out.as<T>() + i * out.rowStride, heads * dim, T{});
+    int64_t end = r;
+    while (end < batch && rowGroup[end] >= 0) end++;
+    appendRanges(prefix, r, end, most, ranges);
+    for (; end < batch && rowGroup[end] < 0; end++)
+      std::fill_n(out.as<T>() + end * out.rowStride, heads * dim, T{});
     r = end;
   }
 
@@ -143,19 +166,9 @@ Status decode(const OpCall& c, KernelContext& context) {
   const int64_t headSize = pageSize * dim, half = kvHeads * headSize;
   using Block = BlockOf<T>;
   using Blocks = BlockWalk<T>;
-  const Views<T> views{kv.as<T>(),
-                       headSize,
-                       half,
-                       pageSize,
-                       dim,
-                       group,
-                       rowGroup,
-                       prefixPages.as<int32_t>(),
-                       prefixLens,
-                       ownPages.as<int32_t>(),
-                       ownLens,
-                       prefixPages.present() ? prefixPages.shape[1] : 0,
-                       ownPages.shape[1]};
+  const Views<T> views{
+      kv.as<T>(), headSize,         half, dim, group, prefix, ownPages.as<int32_t>(),
+      ownLens,    ownPages.shape[1]};
   const int64_t tasks = int64_t(ranges.size()) * kvHeads;
   parallelTasks(tasks, [&](int64_t task, int thread) {
     const RowRange range = ranges[size_t(task / kvHeads)];
