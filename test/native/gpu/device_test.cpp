@@ -85,19 +85,9 @@ bool soon(F holds) {
   return holds();
 }
 
-// A device over a runtime of its own, and the calls of a test.
-struct Bench {
-  FakeRuntime runtime;
-  Backend backend{kBackendAbi, &runtime, registerKernels, 80};
+// The calls of a test on a device.
+struct Calls {
   std::unique_ptr<Device> device;
-
-  explicit Bench(bool synchronous = false) {
-    EXPECT(openGpu(backend, {"cuda:0", 0, synchronous}, &device).ok());
-  }
-  ~Bench() {
-    runtime.openGate();
-    device.reset();
-  }
 
   TensorView tensor(int64_t n) {
     CachingAllocator::Block* block = nullptr;
@@ -119,14 +109,6 @@ struct Bench {
     task->call.attr[0] = value;
     device->submit(std::move(task));
   }
-  // The device's first op: it is done when this returns, and was not when its launch did.
-  void runAfterItsLaunch(const char* op, const TensorView& x, double value = 0) {
-    runtime.closeGate();
-    run(op, x, value);
-    EXPECT(soon([&] { return runtime.launched == 1; }));
-    runtime.openGate();
-    EXPECT(soon([&] { return runtime.ran == 1; }));
-  }
   std::future<Status> read(const TensorView& x, std::vector<float>* to) {
     to->assign(size_t(x.numel()), -1);
     auto promise = std::make_shared<std::promise<Status>>();
@@ -142,6 +124,29 @@ struct Bench {
     auto promise = std::make_shared<std::promise<Status>>();
     device->sync([promise](const Status& s) { promise->set_value(s); });
     return promise->get_future();
+  }
+};
+
+// A device over a runtime of its own.
+struct Bench : Calls {
+  FakeRuntime runtime;
+  Backend backend{kBackendAbi, &runtime, registerKernels, 80};
+
+  explicit Bench(bool synchronous = false) {
+    EXPECT(openGpu(backend, {"cuda:0", 0, synchronous}, &device).ok());
+  }
+  ~Bench() {
+    runtime.openGate();
+    device.reset();
+  }
+
+  // The device's first op: it is done when this returns, and was not when its launch did.
+  void runAfterItsLaunch(const char* op, const TensorView& x, double value = 0) {
+    runtime.closeGate();
+    run(op, x, value);
+    EXPECT(soon([&] { return runtime.launched == 1; }));
+    runtime.openGate();
+    EXPECT(soon([&] { return runtime.ran == 1; }));
   }
 };
 
@@ -422,6 +427,41 @@ void memoryThatLaunchesStillUseIsKeptWhileRecording() {
   EXPECT(b.sync().get().ok());
 }
 
+void twoDevicesWorkSideBySide() {
+  FakeRuntime runtime;
+  runtime.devices.push_back(Properties{"Other GPU", 8, 0, 4, size_t(1) << 30});
+  const Backend backend{kBackendAbi, &runtime, registerKernels, 80};
+  Calls a, b;
+  EXPECT(openCuda(backend, "cuda:0", &a.device).ok());
+  EXPECT(openCuda(backend, "cuda:1", &b.device).ok());
+  const TensorView x = a.tensor(1000), y = b.tensor(1000);
+  EXPECT(runtime.placeOf(x.data) == 0 && runtime.placeOf(y.data) == 1);
+  const std::vector<float> ones(1000, 1);
+  a.device->upload(x, ones.data());
+  b.device->upload(y, ones.data());
+  std::vector<float> ofX, ofY;
+  for (int i = 0; i < 50; i++) {
+    EXPECT(a.read(x, &ofX).get().ok() && b.read(y, &ofY).get().ok());
+    EXPECT(ofX[999] == (i == 0 ? 1 : i) && ofY[999] == (i == 0 ? 1 : -i));
+    a.run("fill", x, i + 1);
+    b.run("fill", y, -i - 1);
+  }
+
+  // What ends one leaves the other as it is.
+  runtime.failOnDevice = "reportKernel";
+  b.run("columnSum", y);
+  EXPECT(has(b.sync().get().message(), "[cuda:1]"));
+  CachingAllocator::Block* block = nullptr;
+  EXPECT(!b.device->allocator().allocate(64 << 20, &block).ok());
+  EXPECT(a.sync().get().ok() && a.device->allocator().allocate(64 << 20, &block).ok());
+  a.device->allocator().free(block);
+  a.run("fill", x, 7);
+  EXPECT(a.read(x, &ofX).get().ok() && ofX == std::vector<float>(1000, 7));
+  b.device.reset();
+  a.device.reset();
+  EXPECT(runtime.misplaced == 0);
+}
+
 void closingDropsWhatIsQueued() {
   auto b = std::make_unique<Bench>();
   const TensorView x = b->tensor(4);
@@ -496,6 +536,7 @@ int main() {
        aFaultThatAnAllocationMeetsIsNoLackOfMemory},
       {"a fault that scratch space meets is no lack of memory",
        aFaultThatScratchSpaceMeetsIsNoLackOfMemory},
+      {"two devices work side by side", twoDevicesWorkSideBySide},
       {"synchronous mode names the op", synchronousModeNamesTheOp},
       {"synchronous mode names a replay", synchronousModeNamesAReplay},
       {"out of memory is synchronous and tries the cache",

@@ -1,5 +1,6 @@
-// A GPU for the tests of the device: memory of the host, one thread that runs what is queued while
-// its gate is open, and failures on request.
+// GPUs for the tests of the device: memory of the host, one thread that runs what is queued while
+// its gate is open, and failures on request. Like the real runtime it has a current device for each
+// thread, and counts what is asked of a stream while another device is current.
 #pragma once
 #include <condition_variable>
 #include <cstdlib>
@@ -40,7 +41,7 @@ class FakeRuntime final : public Runtime {
   std::string failOnDevice;  // name of the kernel that ends the device when it runs
   bool freeWaits = true;     // whether giving memory back waits for the device
   std::atomic<int> launched{0}, ran{0}, allocations{0}, pinned{0}, graphs{0}, recordingsOpen{0};
-  std::map<std::thread::id, int> current;
+  std::atomic<int> misplaced{0};  // calls on a stream of another device than the current one
 
   void closeGate() { setGate(false); }
   void openGate() { setGate(true); }
@@ -54,9 +55,15 @@ class FakeRuntime final : public Runtime {
     *p = devices.at(size_t(device));
     return {};
   }
+  // The device that memory is on.
+  int placeOf(const void* data) {
+    std::lock_guard lock(mutex_);
+    return blocks_.at(const_cast<void*>(data)).device;
+  }
+
   Status use(int device) override {
     std::lock_guard lock(mutex_);
-    current[std::this_thread::get_id()] = device;
+    current_[std::this_thread::get_id()] = device;
     return {};
   }
   Status memoryInfo(size_t* free, size_t* total) override {
@@ -64,7 +71,7 @@ class FakeRuntime final : public Runtime {
     *total = devices[0].memoryBytes;
     return {};
   }
-  bool sticky() override { return sticky_; }
+  bool sticky() override { return !state().ok(); }
 
   Status allocate(size_t bytes, void** data) override {
     std::lock_guard lock(mutex_);
@@ -74,14 +81,14 @@ class FakeRuntime final : public Runtime {
     memoryLeft -= bytes;
     allocations++;
     *data = aligned_alloc(256, (bytes + 255) / 256 * 256);
-    sizes_[*data] = bytes;
+    blocks_[*data] = {bytes, current_[std::this_thread::get_id()]};
     return {};
   }
   void free(void* data) override {
     if (freeWaits) synchronizeAll();
     std::lock_guard lock(mutex_);
-    memoryLeft += sizes_[data];
-    sizes_.erase(data);
+    memoryLeft += blocks_.at(data).bytes;
+    blocks_.erase(data);
     std::free(data);
   }
   Status allocatePinned(size_t bytes, void** data) override {
@@ -92,11 +99,13 @@ class FakeRuntime final : public Runtime {
   void freePinned(void* data) override { std::free(data); }
 
   Status createStream(StreamHandle* stream) override {
-    *stream = reinterpret_cast<StreamHandle>(new char);
+    std::lock_guard lock(mutex_);
+    *stream = reinterpret_cast<StreamHandle>(new Stream{current_[std::this_thread::get_id()]});
     return {};
   }
-  void destroyStream(StreamHandle stream) override { delete reinterpret_cast<char*>(stream); }
-  Status synchronize(StreamHandle) override {
+  void destroyStream(StreamHandle stream) override { delete reinterpret_cast<Stream*>(stream); }
+  Status synchronize(StreamHandle stream) override {
+    deviceOf(stream);
     if (recordingsOpen > 0)
       return Status(Code::kDevice, "a stream that records cannot be waited for");
     synchronizeAll();
@@ -113,7 +122,8 @@ class FakeRuntime final : public Runtime {
     return elapsedStatus;
   }
   void destroyEvent(EventHandle event) override { delete reinterpret_cast<Event*>(event); }
-  Status record(EventHandle event, StreamHandle) override {
+  Status record(EventHandle event, StreamHandle stream) override {
+    deviceOf(stream);
     auto* e = reinterpret_cast<Event*>(event);
     {
       std::lock_guard lock(mutex_);
@@ -132,12 +142,14 @@ class FakeRuntime final : public Runtime {
     return stateLocked();
   }
 
-  Status upload(void* to, const void* from, size_t bytes, StreamHandle) override {
+  Status upload(void* to, const void* from, size_t bytes, StreamHandle stream) override {
+    deviceOf(stream);
     push([=] { memcpy(to, from, bytes); });
     return state();
   }
   Status download(void* to, const void* from, size_t width, size_t stride, size_t rows,
-                  StreamHandle) override {
+                  StreamHandle stream) override {
+    deviceOf(stream);
     push([=] {
       for (size_t r = 0; r < rows; r++)
         memcpy(static_cast<char*>(to) + r * width, static_cast<const char*>(from) + r * stride,
@@ -145,20 +157,27 @@ class FakeRuntime final : public Runtime {
     });
     return state();
   }
-  Status set(void* to, int byte, size_t bytes, StreamHandle) override {
+  Status set(void* to, int byte, size_t bytes, StreamHandle stream) override {
+    deviceOf(stream);
     queueOrRecord([=] { memset(to, byte, bytes); });
     return state();
   }
 
-  Status launch(const Launch& l, StreamHandle) override {
+  Status launch(const Launch& l, StreamHandle stream) override {
     if (l.name == failLaunch)
       return Status(Code::kDevice,
                     "invalid configuration argument (cudaErrorInvalidConfiguration)");
     std::vector<char> packed(static_cast<const char*>(l.packed),
                              static_cast<const char*>(l.packed) + l.packedBytes);
-    queueOrRecord([this, packed, invoke = l.invoke, fails = l.name == failOnDevice] {
-      if (fails) sticky_ = true;
-      if (!sticky_) invoke(packed.data());
+    const int device = deviceOf(stream);
+    queueOrRecord([this, packed, device, invoke = l.invoke, fails = l.name == failOnDevice] {
+      bool lost;
+      {
+        std::lock_guard lock(mutex_);
+        if (fails) lost_.insert(device);
+        lost = lost_.count(device) > 0;
+      }
+      if (!lost) invoke(packed.data());
       ran++;
     });
     const Status found = state();
@@ -178,7 +197,8 @@ class FakeRuntime final : public Runtime {
     recording_ = nullptr;
     return {};
   }
-  Status replay(GraphHandle graph, StreamHandle) override {
+  Status replay(GraphHandle graph, StreamHandle stream) override {
+    deviceOf(stream);
     for (const auto& work : *reinterpret_cast<Graph*>(graph)) push(work);
     return state();
   }
@@ -193,14 +213,32 @@ class FakeRuntime final : public Runtime {
   struct Event {
     bool done = true;
   };
+  struct Stream {
+    int device;
+  };
+  struct Block {
+    size_t bytes;
+    int device;
+  };
 
-  Status stateLocked() const {
-    return sticky_ ? Status(Code::kDevice,
-                            "an illegal memory access was encountered "
-                            "(cudaErrorIllegalAddress)")
-                   : Status();
+  int deviceOf(StreamHandle stream) {
+    std::lock_guard lock(mutex_);
+    const int device = reinterpret_cast<Stream*>(stream)->device;
+    if (current_[std::this_thread::get_id()] != device) misplaced++;
+    return device;
   }
-  Status state() { return stateLocked(); }
+  // Of the calling thread's device.
+  Status stateLocked() {
+    return lost_.count(current_[std::this_thread::get_id()])
+               ? Status(Code::kDevice,
+                        "an illegal memory access was encountered "
+                        "(cudaErrorIllegalAddress)")
+               : Status();
+  }
+  Status state() {
+    std::lock_guard lock(mutex_);
+    return stateLocked();
+  }
   void setGate(bool open) {
     std::lock_guard lock(mutex_);
     gate_ = open;
@@ -241,9 +279,10 @@ class FakeRuntime final : public Runtime {
   std::mutex mutex_;
   std::condition_variable changed_, finished_;
   std::deque<Work> queue_;
-  std::map<void*, size_t> sizes_;
+  std::map<void*, Block> blocks_;
+  std::map<std::thread::id, int> current_;
+  std::set<int> lost_;          // devices
   Graph* recording_ = nullptr;  // the worker's
-  std::atomic<bool> sticky_ = false;
   bool gate_ = true, busy_ = false, closing_ = false;
   std::thread thread_;
 };
