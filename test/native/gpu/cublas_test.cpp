@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <iterator>
 
 #include "cuda/device.h"
 #include "native/gpu/fake_runtime.h"
@@ -238,6 +239,7 @@ int main(int count, char** arguments) {
       {"what is no plain product is refused", whatIsNoPlainProductIsRefused},
       {"a failure is reported once", aFailureIsReportedOnce},
   };
+  printf("1..%zu\n", std::size(tests));
   for (const auto& [name, test] : tests) {
     running = name;
     const int before = failures;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdio>
 #include <future>
+#include <iterator>
 
 #include "cuda/device_errors.h"
 #include "cuda/gpu.h"
@@ -551,6 +552,7 @@ int main() {
       {"listing says why", listingSaysWhy},
       {"every fault has its words", everyFaultHasItsWords},
   };
+  printf("1..%zu\n", std::size(tests));
   for (const auto& [name, test] : tests) {
     running = name;
     const int before = failures;
