@@ -1,6 +1,6 @@
 // Configs from YAML or JSON files and from `--set a.b=value`.
 
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { parse, YAMLParseError } from 'yaml'
 import { fail } from '../errors.js'
@@ -9,6 +9,9 @@ type Tree = Record<string, unknown>
 
 /** A config may stand on one that stands on one that … so many times. */
 const mostBases = 8
+
+/** Length of a config: a data set given by mistake is not read, and what the parser makes of deep nesting stays short. */
+const mostBytes = 128 * 1024
 
 /**
  * Reads a YAML (or JSON) file that holds one group of keys.
@@ -54,13 +57,7 @@ function merge(base: Tree, over: Tree): Tree {
 }
 
 function readTree(path: string): Tree {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    return fail('Error', 'ERR_CONFIG', `[config] cannot read ${path}: ${reason(error)}`, error)
-  }
-  const value = parseYaml(text, path)
+  const value = parseYaml(readText(path), path)
   if (value === null || value === undefined) return {}
   if (isTree(value)) return value
   return fail(
@@ -70,7 +67,17 @@ function readTree(path: string): Tree {
   )
 }
 
+function readText(path: string): string {
+  try {
+    if (statSync(path).size <= mostBytes) return readFileSync(path, 'utf8')
+  } catch (error) {
+    return fail('Error', 'ERR_CONFIG', `[config] cannot read ${path}: ${reason(error)}`, error)
+  }
+  return tooLong(path)
+}
+
 function parseYaml(text: string, where: string): unknown {
+  if (Buffer.byteLength(text) > mostBytes) return tooLong(where)
   try {
     return parse(text, { maxAliasCount: 100 })
   } catch (error) {
@@ -86,6 +93,14 @@ function parseYaml(text: string, where: string): unknown {
     const message = reason(error).split(/ at line \d|\n/)[0]
     return fail('TypeError', 'ERR_CONFIG', `[config] ${where}${at}: ${message}`, error)
   }
+}
+
+function tooLong(where: string): never {
+  return fail(
+    'RangeError',
+    'ERR_CONFIG',
+    `[config] ${where}: expected a config of at most ${mostBytes} bytes, got more`,
+  )
 }
 
 const reason = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -124,12 +124,20 @@ test('YAML and JSON files, and where they are wrong', ({ folder }) => {
     ['{a: ', '}'],
   ] as const)
     assert.match(
-      messageOf(() => readConfigFile(file('deep.yaml', `a: ${open.repeat(100_000)}1${close.repeat(100_000)}\n`))),
+      messageOf(() => readConfigFile(file('deep.yaml', `a: ${open.repeat(20_000)}1${close.repeat(20_000)}\n`))),
       /deep\.yaml: expected a config, got one that is nested too deeply/,
     )
   assert.match(
     messageOf(() => applySettings({}, [`a=${'['.repeat(100_000)}`])),
     '--set a: expected a config, got one that is nested too deeply',
+  )
+  assert.match(
+    messageOf(() => readConfigFile(file('data.jsonl', '{"messages": []}\n'.repeat(10_000)))),
+    'data.jsonl: expected a config of at most 131072 bytes, got more',
+  )
+  assert.match(
+    messageOf(() => applySettings({}, [`a=${'['.repeat(200_000)}`])),
+    '--set a: expected a config of at most 131072 bytes, got more',
   )
   assert.match(
     messageOf(() => readConfigFile(join(folder, 'none.yaml'))),
