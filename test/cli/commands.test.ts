@@ -146,6 +146,31 @@ test('the quickstart leaves a run, and its model answers, evaluates and resumes 
   assert.ok((JSON.parse(stats.out) as { counts: Record<string, { mean: number }> }).counts['prompt tokens']!.mean > 10)
   const rendered = await run(['data', 'render', 'data.jsonl', '--model', model, ...native], folder)
   assert.match(rendered.out, 'get_weather')
+
+  // The sample of an id is the one that inspect shows for it.
+  const reply = { role: 'assistant', tool_calls: [{ function: { name: 'get_weather', arguments: '{}' } }] }
+  const chat = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Hello' },
+    { role: 'user', content: 'Rain?' },
+    reply,
+  ]
+  writeFileSync(
+    join(folder, 'chat.jsonl'),
+    JSON.stringify({ id: 'c', messages: chat, tools: JSON.parse(record.tools) }),
+  )
+  for (const [flags, last] of [
+    [[], 'c'],
+    [['--include-no-call'], 'c/2'],
+  ] as const) {
+    const shown = await run(['data', 'inspect', 'chat.jsonl', '--id', last, '--json', ...flags], folder)
+    const text = await run(
+      ['data', 'render', 'chat.jsonl', '--model', model, '--id', last, ...native, ...flags],
+      folder,
+    )
+    assert.match(shown.out, 'Rain?')
+    assert.match(text.out, 'Rain?')
+  }
 })
 
 test('training from a config: a run folder, no overwriting, more steps on resume', async ({ folder }) => {

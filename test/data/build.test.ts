@@ -170,7 +170,7 @@ test('prompts over the limit are left out, calls of unknown tools kept on reques
 test("ToolACE's calls of unknown tools are left out or kept, too", async () => {
   const record = toolace(0)
   record.conversations[1]!.value = '[h(a=1.0)]'
-  await withFolder([record], async ({ build, path }) => {
+  await withFolder([record], async ({ build, path, ids }) => {
     const { pipeline } = await build()
     assert.is(pipeline.tally.counts.get('unknown_tool'), 1)
     const kept = await build({ keepUnknownTools: true, output: path('kept.jsonl') })
@@ -180,6 +180,7 @@ test("ToolACE's calls of unknown tools are left out or kept, too", async () => {
       examples.map(({ truth }) => truth),
       ['[{"name": "h", "arguments": {"a": 1.0}}]', '[{"name": "f", "arguments": {"a": 2}}]'],
     )
+    assert.is(ids()[0], ids('kept.jsonl')[1]) // whether the other is kept or not, and so what is drawn by it
   })
 })
 

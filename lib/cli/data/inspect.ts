@@ -143,6 +143,7 @@ interface RenderFlags {
   model: string
   id?: string
   promptFormat: PromptStyle
+  includeNoCall?: boolean
   json?: boolean
 }
 
@@ -154,6 +155,7 @@ export function addRender(data: Command): void {
     .requiredOption('-m, --model <model>', 'whose chat template and tokenizer')
     .option('--id <id>', 'which sample (default: the first)')
     .option('--prompt-format <style>', 'tool-n1, tool-n1-no-reason or native', 'tool-n1')
+    .option('--include-no-call', 'answers in words are samples, too; ids are then counted with them, as in inspect')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  $ callgrad data render train.jsonl --model M --id live_simple_3-3-0')
     .action(render)
@@ -170,18 +172,18 @@ async function render(input: string, flags: RenderFlags): Promise<void> {
   else console.log(`${printable(text)}\n\n${dim(`${tokens.length} tokens`)}`)
 }
 
-async function findExample(input: string, { id, promptFormat }: RenderFlags): Promise<Example> {
+async function findExample(input: string, { id, promptFormat, includeNoCall = false }: RenderFlags): Promise<Example> {
   if (!isPromptFormat(promptFormat)) {
     const expected = promptFormats.join(', ')
     fail('TypeError', 'ERR_CONFIG', `[data] --prompt-format: expected ${expected}, got "${promptFormat}"`)
   }
-  const pipeline = new Pipeline({ noCall: true, keepUnknownTools: true })
+  const pipeline = new Pipeline({ noCall: includeNoCall, keepUnknownTools: true })
   for await (const batch of runPipeline(await datasetFiles(input), pipeline))
     for (const { samples } of batch)
       for (const sample of samples) if (id === undefined || sample.id === id) return toExample(sample, promptFormat)
   return fail(
     'Error',
     'ERR_DATA',
-    `[data] expected a sample${id === undefined ? '' : ` with id "${id}"`} in ${input}, found none`,
+    `[data] expected a sample${id === undefined ? '' : ` with id "${id}"`} in ${input}, found none${includeNoCall ? '' : ' (answers in words count with --include-no-call)'}`,
   )
 }

@@ -10,6 +10,8 @@ import { turnId } from './fields.js'
 export interface Lesson extends Pick<Sample, 'calls' | 'reply'> {
   /** How many turns of the conversation are its prompt. */
   before: number
+  /** It takes a number and gives no sample, so that the ids of others do not change with what is left out. */
+  dropped?: boolean
 }
 
 /**
@@ -30,12 +32,9 @@ export function conversationSamples(
   lessons: readonly Lesson[],
 ): Sample[] {
   if (lessons.length > 1) checkSize(shared, turns, lessons)
-  return lessons.map(({ before, ...answer }, i) => ({
-    id: turnId(id, i),
-    ...shared,
-    turns: turns.slice(0, before),
-    ...answer,
-  }))
+  return lessons.flatMap(({ before, dropped, ...answer }, i) =>
+    dropped ? [] : [{ id: turnId(id, i), ...shared, turns: turns.slice(0, before), ...answer }],
+  )
 }
 
 function checkSize(

@@ -18,9 +18,9 @@ const marker = 'Here is a list of functions in JSON format that you can invoke:\
 /**
  * ToolACE's format: `{system, conversations: [{from, value}]}`; the system text ends in a JSON list of tools and rules for the reply,
  * calls are written as `[f(a="x", b=2), g()]`. Every turn of the assistant that is such a list gives one sample: the turns before it are
- * the prompt. A turn whose calls name a tool that is not in the list (unless such are kept), or that is meant as calls and cannot be read, is reported and left
- * out; it stays in the prompt of later turns. Meant as calls is what begins with "[", or has `[name(` of a tool anywhere, as in a code
- * fence: such a turn must not teach that to call nothing is right.
+ * the prompt. A turn whose calls name a tool that is not in the list (unless such are kept), or that is meant as calls and cannot be read,
+ * is reported and left out; it stays in the prompt of later turns. Meant as calls is what begins with "[", or has `[name(` of a tool
+ * anywhere, as in a code fence: such a turn must not teach that to call nothing is right.
  *
  * Tool-N1's own parser cuts an argument at a ")" inside a string; this one does not.
  */
@@ -41,8 +41,8 @@ export const readToolAce: RecordReader = (record, id, context) => {
     if (calls === null) drop('calls', 'expected calls as [f(a=1)] or words, got calls that cannot be read')
     const unknown = context.keepUnknownTools ? undefined : calls?.find((call) => !names.has(call.get('name') as string))
     if (unknown !== undefined) drop('unknown_tool', `expected a tool of the list, got "${unknown.get('name')}"`)
-    const learn = turn.role === 'assistant' && calls !== null && unknown === undefined
-    if (learn && (calls.length > 0 || context.noCall)) lessons.push({ before: turns.length, calls })
+    const learn = turn.role === 'assistant' && calls !== null && (calls.length > 0 || context.noCall)
+    if (learn) lessons.push({ before: turns.length, calls, dropped: unknown !== undefined })
     turns.push(
       calls !== null && calls.length > 0
         ? { role: 'assistant', content: '', calls }
