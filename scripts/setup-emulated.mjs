@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util'
 import { buildProgress, types } from './setup.mjs'
 import { execute, output, SetupError } from './support/exec.mjs'
 import { Steps, seconds } from './support/report.mjs'
-import { fingerprint, stampIs, writeStamp } from './support/stamp.mjs'
+import { fingerprint, nativeSources, stampIs, writeStamp } from './support/stamp.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const build = join(root, 'build-emulated')
@@ -59,7 +59,7 @@ async function emulatorToolkit({ steps, log, emulator, home }) {
 async function addon({ steps, log }) {
   const out = join(build, 'addon')
   const stampFile = join(out, '.stamp')
-  const stamp = fingerprint(root, ['native', 'bindings', 'cmake', 'CMakeLists.txt', 'test/native/gpu'], [])
+  const stamp = fingerprint(root, nativeSources, [])
   if (stampIs(stampFile, stamp) && existsSync(emulatedAddon)) return
   const start = Date.now()
   const toolkit = join(build, 'emulator', 'toolkit')

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { execute, SetupError } from './support/exec.mjs'
 import { npmCommand, packagesAreCurrent } from './support/packages.mjs'
 import { Steps, seconds } from './support/report.mjs'
-import { filesBelow, fingerprint, stampIs, writeStamp } from './support/stamp.mjs'
+import { filesBelow, fingerprint, nativeSources, stampIs, writeStamp } from './support/stamp.mjs'
 import { ensureToolchain } from './support/toolchain.mjs'
 
 const oldestNode = 20
@@ -41,11 +41,7 @@ const addonOf = (root) => filesBelow(join(root, 'build', 'Release')).find((file)
 async function native({ root, steps, log }) {
   if (!existsSync(join(root, 'CMakeLists.txt'))) return false
   const stampFile = join(root, 'build', '.stamp')
-  const stamp = fingerprint(
-    root,
-    ['native', 'bindings', 'cmake', 'CMakeLists.txt'],
-    [process.platform, process.arch, String(wantsCuda())],
-  )
+  const stamp = fingerprint(root, nativeSources, [process.platform, process.arch, String(wantsCuda())])
   if (stampIs(stampFile, stamp) && addonOf(root)) return false
 
   const tools = await ensureToolchain({

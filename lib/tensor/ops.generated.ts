@@ -930,7 +930,7 @@ export function attentionBackward(
  *
  * @param q [B, Hq, D] (f32 or bf16)
  * @param kv [pages, 2, Hkv, pageSize, D], keys then values (f32 or bf16)
- * @param rowGroup [B] in [0, G), or -1: inactive; adjacent rows of a group share work (i32)
+ * @param rowGroup [B] in [0, G), or -1: inactive; adjacent rows of a group share work (on cpu also those of groups whose prefixes begin with the same pages) (i32)
  * @param prefixPages [G, maxPrefixPages] page ids (i32)
  * @param prefixLens [G] tokens (i32)
  * @param ownPages [B, maxOwnPages] page ids (i32)

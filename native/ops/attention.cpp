@@ -139,7 +139,9 @@ void declareAttentionOps(std::vector<OpDecl>& t) {
                {{"q", kFloatBits, kStrided, "[B, Hq, D]"},
                 {"kv", kFloatBits, kPlain, "[pages, 2, Hkv, pageSize, D], keys then values"},
                 {"rowGroup", kI32Bit, kPlain,
-                 "[B] in [0, G), or -1: inactive; adjacent rows of a group share work"},
+                 "[B] in [0, G), or -1: inactive; adjacent rows of a group share work (on cpu also "
+                 "those of "
+                 "groups whose prefixes begin with the same pages)"},
                 {"prefixPages", kI32Bit, kPlain, "[G, maxPrefixPages] page ids"},
                 {"prefixLens", kI32Bit, kPlain, "[G] tokens"},
                 {"ownPages", kI32Bit, kPlain, "[B, maxOwnPages] page ids"},

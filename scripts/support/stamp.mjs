@@ -4,6 +4,12 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
+/** What the addon and the tests' programs beside it are built of. */
+export const nativeSources = [
+  ...['native', 'bindings', 'cmake', 'CMakeLists.txt'],
+  ...['test/native/expect.h', 'test/native/cpu', 'test/native/gpu'],
+]
+
 /** Every file below `path` (or `path` itself), sorted, so that two machines walk in one order. Missing paths have none. */
 export function filesBelow(path) {
   if (!existsSync(path)) return []

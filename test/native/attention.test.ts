@@ -151,39 +151,42 @@ for (const dtype of dtypes) {
 
 for (const dtype of dtypes) {
   test(`prefixes that begin with the same pages give the bits of copies of them: ${dtype}`, async () => {
-    const [heads, kvHeads, dim, pageSize] = [6, 2, 64, 16]
+    const [heads, kvHeads, dim] = [6, 2, 64]
     // Whole blocks of 64 keys, less than one, the end of a prefix inside of what is shared; rows that share more with the next than the last.
+    // Three times, for batches that are cut into ranges of several groups also where there are more threads; the last three are one range.
     const [lengths, alike] = [
-      [150, 333, 330, 100, 128, 40],
-      [4, 20, 6, 8, 2],
+      [150, 333, 330, 100, 128, 40, 200, 210, 220],
+      [4, 20, 6, 8, 2, 0, 12, 12],
     ]
-    const rowGroup = [0, 1, 2, 2, 3, -1, 3, 4, 5, 1, 2]
-    const width = Math.ceil(Math.max(...lengths) / pageSize)
-    const total = lengths.length * width
-    const kv = make([total + rowGroup.length, 2, kvHeads, pageSize, dim], 41, dtype)
-    const apart = Array.from({ length: total }, (_, page) => page)
-    const shared = apart.slice()
-    for (const [g, count] of alike.entries()) {
-      for (let i = (g + 1) * width; i < (g + 1) * width + count; i++) {
-        shared[i] = shared[i - width]!
-        copyRow(kv, shared[i]!, kv, apart[i]!)
+    const rowGroup = [0, 1, 2].flatMap(() => [0, 1, 2, 2, 3, -1, 3, 4, 5, 1, 2, 6, 7, 8])
+    for (const pageSize of [16, 24, 128]) {
+      const width = Math.ceil(Math.max(...lengths) / pageSize)
+      const total = lengths.length * width
+      const kv = make([total + rowGroup.length, 2, kvHeads, pageSize, dim], 41, dtype)
+      const apart = Array.from({ length: total }, (_, page) => page)
+      const shared = apart.slice()
+      for (const [g, count] of alike.entries()) {
+        for (let i = (g + 1) * width; i < (g + 1) * width + Math.min(count, width); i++) {
+          shared[i] = shared[i - width]!
+          copyRow(kv, shared[i]!, kv, apart[i]!)
+        }
       }
+      const q = make([rowGroup.length, heads, dim], 42, dtype)
+      const run = (pages: number[]) =>
+        decodeAttention(
+          q,
+          kv,
+          ints(rowGroup),
+          ints(pages, [lengths.length, width]),
+          ints(lengths),
+          ints(
+            rowGroup.map((_, r) => total + r),
+            [rowGroup.length, 1],
+          ),
+          ints(rowGroup.map((_, r) => (r * 5) % pageSize)),
+        ).toFloat32Array()
+      sameBits(await run(shared), await run(apart), `pages of ${pageSize}`)
     }
-    const q = make([rowGroup.length, heads, dim], 42, dtype)
-    const run = (pages: number[]) =>
-      decodeAttention(
-        q,
-        kv,
-        ints(rowGroup),
-        ints(pages, [lengths.length, width]),
-        ints(lengths),
-        ints(
-          rowGroup.map((_, r) => total + r),
-          [rowGroup.length, 1],
-        ),
-        ints(rowGroup.map((_, r) => (r * 5) % pageSize)),
-      ).toFloat32Array()
-    sameBits(await run(shared), await run(apart), 'shared')
   })
 }
 

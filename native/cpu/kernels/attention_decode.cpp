@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "cpu/decode_rows.h"
 #include "cpu/kernels/attention_block.h"
-#include "cpu/kernels/attention_decode_rows.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/families.h"
 
@@ -145,23 +145,25 @@ Status decode(const OpCall& c, KernelContext& context) {
                                   ownPages.shape[1], ownLens[r], pageSize, pages, r));
   }
 
-  // A few tasks per thread keep threads busy to the end.
-  const int64_t most = std::clamp<int64_t>(batch * kvHeads / (int64_t(threadCount()) * 4),
-                                           std::min<int64_t>(kMostRows, 4), kMostRows);
+  // A few tasks per thread keep threads busy to the end; rows of one group share enough for ranges
+  // of four even where that leaves fewer.
+  const int64_t few = batch * kvHeads / (int64_t(threadCount()) * 4);
+  const RowCut cut{kKeyBlock, std::clamp<int64_t>(few, 4, kMostRows),
+                   std::clamp<int64_t>(few, 1, kMostRows)};
   const PrefixTables prefix{rowGroup, prefixPages.as<int32_t>(), prefixLens,
                             prefixPages.present() ? prefixPages.shape[1] : 0, pageSize};
   std::vector<RowRange> ranges;
   for (int64_t r = 0; r < batch;) {
     int64_t end = r;
     while (end < batch && rowGroup[end] >= 0) end++;
-    appendRanges(prefix, r, end, most, ranges);
+    appendRanges(prefix, r, end, cut, ranges);
     for (; end < batch && rowGroup[end] < 0; end++)
       std::fill_n(out.as<T>() + end * out.rowStride, heads * dim, T{});
     r = end;
   }
 
   const int64_t acrossSize = acrossUnits<M>(shape), alongSize = alongUnits<M>(shape);
-  TileScratch<M> memory(context.scratch, int(most * group), shape);
+  TileScratch<M> memory(context.scratch, int(cut.mostOfGroup * group), shape);
   Unit* packed = context.scratch.get<Unit>(size_t(threadCount()) * size_t(acrossSize + alongSize));
   const int64_t headSize = pageSize * dim, half = kvHeads * headSize;
   using Block = BlockOf<T>;

@@ -7,24 +7,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
-#include <iterator>
 
 #include "cuda/device.h"
+#include "native/expect.h"
 #include "native/gpu/fake_runtime.h"
 
 namespace callgrad::gpu {
 namespace {
 
-int failures = 0;
-const char* running = "";
 std::string standIn, partial;
-
-void expect(bool holds, const std::string& what, int line) {
-  if (holds) return;
-  printf("FAIL %s: line %d: %s\n", running, line, what.c_str());
-  failures++;
-}
-#define EXPECT(x) expect(x, #x, __LINE__)
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
@@ -232,19 +223,11 @@ int main(int count, char** arguments) {
   if (count != 3) return 1;
   standIn = arguments[1];
   partial = arguments[2];
-  const std::pair<const char*, void (*)()> tests[] = {
+  return callgrad::runTests({
       {"an unfit library is a reason", anUnfitLibraryIsAReason},  // before one has been opened
       {"a missing library is a reason", aMissingLibraryIsAReason},
       {"every product is the row-major one", everyProductIsTheRowMajorOne},
       {"what is no plain product is refused", whatIsNoPlainProductIsRefused},
       {"a failure is reported once", aFailureIsReportedOnce},
-  };
-  printf("1..%zu\n", std::size(tests));
-  for (const auto& [name, test] : tests) {
-    running = name;
-    const int before = failures;
-    test();
-    printf("%s %s\n", failures == before ? "ok" : "FAILED", name);
-  }
-  return failures;
+  });
 }

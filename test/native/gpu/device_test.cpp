@@ -5,25 +5,15 @@
 #include <atomic>
 #include <cstdio>
 #include <future>
-#include <iterator>
 
 #include "cuda/device_errors.h"
 #include "cuda/gpu.h"
 #include "cuda/providers.h"
+#include "native/expect.h"
 #include "native/gpu/fake_runtime.h"
 
 namespace callgrad::gpu {
 namespace {
-
-int failures = 0;
-const char* running = "";
-
-void expect(bool holds, const char* what, int line) {
-  if (holds) return;
-  printf("FAIL %s: line %d: %s\n", running, line, what);
-  failures++;
-}
-#define EXPECT(x) expect(x, #x, __LINE__)
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
@@ -448,6 +438,21 @@ void twoDevicesWorkSideBySide() {
     b.run("fill", y, -i - 1);
   }
 
+  // Each records what it is given itself, also while the other does.
+  EXPECT(a.device->beginRecording().ok() && b.device->beginRecording().ok());
+  a.run("fill", x, 3);
+  b.run("fill", y, -3);
+  std::shared_ptr<Recording> ofA = a.device->endRecording(), ofB = b.device->endRecording();
+  b.device->replay(ofB);
+  EXPECT(a.read(x, &ofX).get().ok() && b.read(y, &ofY).get().ok());
+  EXPECT(ofX[999] == 50 && ofY[999] == -3);
+  a.device->replay(ofA);
+  EXPECT(a.read(x, &ofX).get().ok() && ofX[999] == 3);
+  a.device->drain();
+  b.device->drain();
+  ofA.reset();
+  ofB.reset();
+
   // What ends one leaves the other as it is.
   runtime.failOnDevice = "reportKernel";
   b.run("columnSum", y);
@@ -522,7 +527,7 @@ void everyFaultHasItsWords() {
 
 int main() {
   using namespace callgrad::gpu;
-  const std::pair<const char*, void (*)()> tests[] = {
+  return callgrad::runTests({
       {"reads do not hold up launches", readsDoNotHoldUpLaunches},
       {"uploads copy at once and stay bounded", uploadsCopyAtOnceAndStayBounded},
       {"nothing is allocated in a steady state", nothingIsAllocatedInASteadyState},
@@ -551,13 +556,5 @@ int main() {
       {"closing drops what is queued", closingDropsWhatIsQueued},
       {"listing says why", listingSaysWhy},
       {"every fault has its words", everyFaultHasItsWords},
-  };
-  printf("1..%zu\n", std::size(tests));
-  for (const auto& [name, test] : tests) {
-    running = name;
-    const int before = failures;
-    test();
-    printf("%s %s\n", failures == before ? "ok" : "FAILED", name);
-  }
-  return failures;
+  });
 }

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "cuda/runtime.h"
@@ -106,7 +107,7 @@ class FakeRuntime final : public Runtime {
   void destroyStream(StreamHandle stream) override { delete reinterpret_cast<Stream*>(stream); }
   Status synchronize(StreamHandle stream) override {
     deviceOf(stream);
-    if (recordingsOpen > 0)
+    if (recordingOf(stream))
       return Status(Code::kDevice, "a stream that records cannot be waited for");
     synchronizeAll();
     return state();
@@ -159,7 +160,7 @@ class FakeRuntime final : public Runtime {
   }
   Status set(void* to, int byte, size_t bytes, StreamHandle stream) override {
     deviceOf(stream);
-    queueOrRecord([=] { memset(to, byte, bytes); });
+    queueOrRecord(stream, [=] { memset(to, byte, bytes); });
     return state();
   }
 
@@ -170,31 +171,33 @@ class FakeRuntime final : public Runtime {
     std::vector<char> packed(static_cast<const char*>(l.packed),
                              static_cast<const char*>(l.packed) + l.packedBytes);
     const int device = deviceOf(stream);
-    queueOrRecord([this, packed, device, invoke = l.invoke, fails = l.name == failOnDevice] {
-      bool lost;
-      {
-        std::lock_guard lock(mutex_);
-        if (fails) lost_.insert(device);
-        lost = lost_.count(device) > 0;
-      }
-      if (!lost) invoke(packed.data());
-      ran++;
-    });
+    queueOrRecord(stream,
+                  [this, packed, device, invoke = l.invoke, fails = l.name == failOnDevice] {
+                    bool lost;
+                    {
+                      std::lock_guard lock(mutex_);
+                      if (fails) lost_.insert(device);
+                      lost = lost_.count(device) > 0;
+                    }
+                    if (!lost) invoke(packed.data());
+                    ran++;
+                  });
     const Status found = state();
     launched++;  // what runs from now on, this launch has not seen
     return found;
   }
 
-  Status beginRecording(StreamHandle) override {
+  Status beginRecording(StreamHandle stream) override {
+    deviceOf(stream);
     recordingsOpen++;
-    recording_ = new Graph;
+    recordingOf(stream) = new Graph;
     return {};
   }
-  Status endRecording(StreamHandle, GraphHandle* graph) override {
+  Status endRecording(StreamHandle stream, GraphHandle* graph) override {
+    deviceOf(stream);
     recordingsOpen--;
     graphs++;
-    *graph = reinterpret_cast<GraphHandle>(recording_);
-    recording_ = nullptr;
+    *graph = reinterpret_cast<GraphHandle>(std::exchange(recordingOf(stream), nullptr));
     return {};
   }
   Status replay(GraphHandle graph, StreamHandle stream) override {
@@ -215,6 +218,7 @@ class FakeRuntime final : public Runtime {
   };
   struct Stream {
     int device;
+    Graph* recording = nullptr;  // of the one thread that uses the stream
   };
   struct Block {
     size_t bytes;
@@ -226,6 +230,9 @@ class FakeRuntime final : public Runtime {
     const int device = reinterpret_cast<Stream*>(stream)->device;
     if (current_[std::this_thread::get_id()] != device) misplaced++;
     return device;
+  }
+  static Graph*& recordingOf(StreamHandle stream) {
+    return reinterpret_cast<Stream*>(stream)->recording;
   }
   // Of the calling thread's device.
   Status stateLocked() {
@@ -244,9 +251,9 @@ class FakeRuntime final : public Runtime {
     gate_ = open;
     changed_.notify_all();
   }
-  void queueOrRecord(Work work) {
-    if (recording_)
-      recording_->push_back(std::move(work));
+  void queueOrRecord(StreamHandle stream, Work work) {
+    if (Graph* recording = recordingOf(stream))
+      recording->push_back(std::move(work));
     else
       push(std::move(work));
   }
@@ -281,8 +288,7 @@ class FakeRuntime final : public Runtime {
   std::deque<Work> queue_;
   std::map<void*, Block> blocks_;
   std::map<std::thread::id, int> current_;
-  std::set<int> lost_;          // devices
-  Graph* recording_ = nullptr;  // the worker's
+  std::set<int> lost_;  // devices
   bool gate_ = true, busy_ = false, closing_ = false;
   std::thread thread_;
 };
